@@ -1,0 +1,267 @@
+//! A strict JSON reader that keeps the place of every value, so that an error can point into the text.
+//!
+//! Stricter than most in one respect: a key that appears twice in an object is an error. The usual readers silently take
+//! the last one, and what a policy deletes must not hang on that.
+
+use std::ops::Range;
+
+/// How deep a policy may nest. A valid one needs five levels.
+const DEPTH_MAX: usize = 32;
+
+/// A value and where it stands, in bytes.
+#[derive(Clone, Debug)]
+pub(super) struct Node {
+    pub(super) span: Range<usize>,
+    pub(super) value: Json,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Json {
+    Null,
+    Bool,
+    /// As written.
+    Number(String),
+    Text(String),
+    Array(Vec<Node>),
+    Object(Vec<Member>),
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Member {
+    pub(super) key: String,
+    pub(super) key_span: Range<usize>,
+    pub(super) node: Node,
+}
+
+impl Json {
+    /// The name that JSON Schema has for the type.
+    pub(super) fn type_name(&self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Bool => "boolean",
+            Self::Number(text) if text.contains(['.', 'e', 'E']) => "number",
+            Self::Number(_) => "integer",
+            Self::Text(_) => "string",
+            Self::Array(_) => "array",
+            Self::Object(_) => "object",
+        }
+    }
+}
+
+/// Why a text is not JSON, and at which byte.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct JsonError {
+    pub(super) at: usize,
+    pub(super) what: String,
+}
+
+/// Reads one value that fills the whole text.
+pub(super) fn parse(text: &str) -> Result<Node, JsonError> {
+    let mut reader = Reader { text, at: 0 };
+    reader.skip_space();
+    let node = reader.value(0)?;
+    reader.skip_space();
+    if reader.at < text.len() {
+        Err(reader.error("there is text after the end of the JSON document"))
+    } else {
+        Ok(node)
+    }
+}
+
+struct Reader<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl Reader<'_> {
+    fn error(&self, what: &str) -> JsonError {
+        JsonError { at: self.at, what: what.to_owned() }
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    fn take(&mut self, byte: u8) -> bool {
+        let found = self.peek() == Some(byte);
+        self.at += usize::from(found);
+        found
+    }
+
+    fn skip_space(&mut self) {
+        while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
+            self.at += 1;
+        }
+    }
+
+    fn value(&mut self, depth: usize) -> Result<Node, JsonError> {
+        if depth > DEPTH_MAX {
+            return Err(self.error("the document nests too deep for a lifecycle policy"));
+        }
+        let start = self.at;
+        let value = match self.peek() {
+            Some(b'{') => self.object(depth)?,
+            Some(b'[') => self.array(depth)?,
+            Some(b'"') => Json::Text(self.string()?),
+            Some(b'-' | b'0'..=b'9') => self.number()?,
+            Some(b'a'..=b'z') => self.word()?,
+            None => return Err(self.error("the text ends where a value is expected")),
+            Some(_) => return Err(self.error("a value is expected here")),
+        };
+        Ok(Node { span: start..self.at, value })
+    }
+
+    fn object(&mut self, depth: usize) -> Result<Json, JsonError> {
+        self.at += 1;
+        let mut members: Vec<Member> = Vec::new();
+        self.skip_space();
+        if self.take(b'}') {
+            return Ok(Json::Object(members));
+        }
+        loop {
+            self.skip_space();
+            let start = self.at;
+            if self.peek() != Some(b'"') {
+                return Err(self.error("a key in double quotes is expected here"));
+            }
+            let key = self.string()?;
+            let key_span = start..self.at;
+            if members.iter().any(|member| member.key == key) {
+                return Err(JsonError {
+                    at: start,
+                    what: format!("the key {key:?} appears twice in one object"),
+                });
+            }
+            self.skip_space();
+            if !self.take(b':') {
+                return Err(self.error("':' is expected after a key"));
+            }
+            self.skip_space();
+            let node = self.value(depth + 1)?;
+            members.push(Member { key, key_span, node });
+            self.skip_space();
+            if self.take(b'}') {
+                return Ok(Json::Object(members));
+            }
+            if !self.take(b',') {
+                return Err(self.error("',' or '}' is expected here"));
+            }
+        }
+    }
+
+    fn array(&mut self, depth: usize) -> Result<Json, JsonError> {
+        self.at += 1;
+        let mut nodes = Vec::new();
+        self.skip_space();
+        if self.take(b']') {
+            return Ok(Json::Array(nodes));
+        }
+        loop {
+            self.skip_space();
+            nodes.push(self.value(depth + 1)?);
+            self.skip_space();
+            if self.take(b']') {
+                return Ok(Json::Array(nodes));
+            }
+            if !self.take(b',') {
+                return Err(self.error("',' or ']' is expected here"));
+            }
+        }
+    }
+
+    /// Finds the end of a string; what is inside it is decoded by the ordinary JSON library.
+    fn string(&mut self) -> Result<String, JsonError> {
+        let start = self.at;
+        self.at += 1;
+        loop {
+            match self.peek() {
+                None => return Err(JsonError { at: start, what: "this string is not closed".to_owned() }),
+                Some(b'"') => break,
+                // Any byte may follow: a wrong escape is found by the decoder.
+                Some(b'\\') => self.at += 2,
+                Some(_) => self.at += 1,
+            }
+        }
+        self.at += 1;
+        let literal = self.text.get(start..self.at).unwrap_or_default();
+        serde_json::from_str(literal).map_err(|_| JsonError {
+            at: start,
+            what: "this string has a wrong escape or a raw control character".to_owned(),
+        })
+    }
+
+    fn number(&mut self) -> Result<Json, JsonError> {
+        let start = self.at;
+        while matches!(self.peek(), Some(b'+' | b'-' | b'.' | b'e' | b'E' | b'0'..=b'9')) {
+            self.at += 1;
+        }
+        let literal = &self.text[start..self.at];
+        match serde_json::from_str::<serde_json::Number>(literal) {
+            Ok(_) => Ok(Json::Number(literal.to_owned())),
+            Err(_) => Err(JsonError { at: start, what: format!("{literal:?} is not a number") }),
+        }
+    }
+
+    fn word(&mut self) -> Result<Json, JsonError> {
+        let start = self.at;
+        while matches!(self.peek(), Some(b'a'..=b'z')) {
+            self.at += 1;
+        }
+        match &self.text[start..self.at] {
+            "null" => Ok(Json::Null),
+            "true" | "false" => Ok(Json::Bool),
+            other => Err(JsonError { at: start, what: format!("{other:?} is not a JSON value") }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn says_where_a_text_stops_being_json() {
+        for (text, at) in [
+            ("", 0),
+            ("  ", 2),
+            ("{", 1),
+            ("{a:1}", 1),
+            (r#"{"a" 1}"#, 5),
+            (r#"{"a":1,}"#, 7),
+            (r#"{"a":1,"a":2}"#, 7),
+            (r#"{"a":1 "b":2}"#, 7),
+            ("[1,]", 3),
+            ("[1 2]", 3),
+            ("\"abc", 0),
+            (r#""\"#, 0),
+            (r#""\x""#, 0),
+            ("\"a\nb\"", 0),
+            ("01", 0),
+            ("1.", 0),
+            ("--1", 0),
+            ("nul", 0),
+            ("NaN", 0),
+            ("1 2", 2),
+            ("'a'", 0),
+        ] {
+            assert_eq!(parse(text).map_err(|error| error.at).err(), Some(at), "{text:?}");
+        }
+        assert!(parse(&"[".repeat(100_000)).is_err());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn accepts_what_the_json_library_accepts(text in r#"[\[\]{},: "a1.\\e-]{0,16}"#) {
+            let ours = parse(&text);
+            match serde_json::from_str::<serde_json::Value>(&text) {
+                Ok(_) => proptest::prop_assert!(ours.is_ok() || ours.unwrap_err().what.contains("twice")),
+                Err(error) => proptest::prop_assert!(ours.is_err() || error.to_string().contains("out of range")),
+            }
+        }
+
+        #[test]
+        fn never_panics(text: String) {
+            let _ = parse(&text);
+        }
+    }
+}
