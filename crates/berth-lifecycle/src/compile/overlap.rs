@@ -197,9 +197,15 @@ impl Candidate {
             Measure::Images(images) => format!("keep the last {images}"),
             Measure::Days(days) => format!("expire after {days} days"),
         };
-        if let [_, _, ..] = self.intents[..] {
-            let numbers: Vec<String> = self.intents.iter().map(|index| (index + 1).to_string()).collect();
-            return format!("Tagged {tags}: {promise} (under retentions {})", numbers.join(" and "));
+        if let [first @ .., last] = &self.intents[..]
+            && !first.is_empty()
+        {
+            let first: Vec<String> = first.iter().map(|index| (index + 1).to_string()).collect();
+            return format!(
+                "Tagged {tags}: {promise} (under retentions {} and {})",
+                first.join(", "),
+                last + 1
+            );
         }
         let written = self.intents.first().and_then(|index| retentions[*index].description.as_deref());
         match (written, tags.as_str()) {
