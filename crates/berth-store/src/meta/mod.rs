@@ -4,7 +4,13 @@
 //! or not at all, and what it acknowledged survives a crash of the machine. Nothing outside this module composes
 //! transactions out of smaller ones.
 
+#[cfg(test)]
+mod conformance;
+mod ops;
 pub mod records;
+mod sql;
+pub mod sqlite;
+mod tx;
 
 use std::fmt;
 
@@ -14,6 +20,8 @@ use berth_types::{
 };
 
 pub use records::*;
+pub use sql::SchemaError;
+pub use sqlite::SqliteMeta;
 
 use crate::blob::{DomainId, ObjectId};
 
@@ -323,6 +331,16 @@ pub trait MetaStore: fmt::Debug + Send + Sync + 'static {
 
     /// Ends uploads that have not moved since `before`, at most `limit`; returns their objects.
     async fn expire_uploads(&self, before: Timestamp, limit: usize) -> Result<Vec<ObjectId>, MetaError>;
+
+    // ---- dead objects -----------------------------------------------------------------------------------------------
+
+    /// Objects that no row names any more and that are still to be deleted, longest dead first. [`MetaStore::delete_repository`],
+    /// [`MetaStore::complete_upload`], [`MetaStore::cancel_upload`] and [`MetaStore::expire_uploads`] record every object
+    /// that they return as dead in their own transaction, so that a crash before the caller deleted it leaks nothing.
+    async fn dead_objects(&self, limit: usize) -> Result<Vec<ObjectId>, MetaError>;
+
+    /// Forgets dead objects, once the blob store no longer has them. Unknown ones are no error.
+    async fn forget_dead_objects(&self, objects: &[ObjectId]) -> Result<(), MetaError>;
 
     // ---- numbers ----------------------------------------------------------------------------------------------------
 
