@@ -47,7 +47,14 @@ pub fn program() -> Result<PathBuf> {
 pub struct Server {
     process: Process,
     root: TempDir,
+    settings: Settings,
+}
+
+/// What a server is started with, every time.
+#[derive(Debug, Default)]
+struct Settings {
     arguments: Vec<String>,
+    environment: Vec<(String, String)>,
 }
 
 /// One life of the server.
@@ -72,10 +79,21 @@ impl Server {
     /// # Errors
     /// When it does not start, with what it logged.
     pub async fn start_with(arguments: &[&str]) -> Result<Self> {
+        Self::start_in(arguments, &[]).await
+    }
+
+    /// The same with environment variables on top of ours.
+    ///
+    /// # Errors
+    /// When it does not start, with what it logged.
+    pub async fn start_in(arguments: &[&str], environment: &[(&str, &str)]) -> Result<Self> {
         let root = tempfile::Builder::new().prefix("berth-e2e-").tempdir()?;
-        let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
-        let process = launch(root.path(), &arguments).await?;
-        Ok(Self { process, root, arguments })
+        let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        let environment =
+            environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let settings = Settings { arguments, environment };
+        let process = launch(root.path(), &settings).await?;
+        Ok(Self { process, root, settings })
     }
 
     /// Kills the process as a power cut would (SIGKILL) and starts another one on the same data directory.
@@ -84,7 +102,7 @@ impl Server {
     /// When the new process does not start.
     pub async fn kill_and_restart(&mut self) -> Result<()> {
         stop(&mut self.process.child);
-        self.process = launch(self.root.path(), &self.arguments).await?;
+        self.process = launch(self.root.path(), &self.settings).await?;
         Ok(())
     }
 
@@ -175,7 +193,7 @@ impl Drop for Server {
     }
 }
 
-async fn launch(root: &Path, arguments: &[String]) -> Result<Process> {
+async fn launch(root: &Path, settings: &Settings) -> Result<Process> {
     let ready = root.join("ready");
     let _ = std::fs::remove_file(&ready);
     let log = std::fs::OpenOptions::new().create(true).append(true).open(root.join(LOG_FILE))?;
@@ -183,7 +201,8 @@ async fn launch(root: &Path, arguments: &[String]) -> Result<Process> {
     let mut child = serve_command(&root.join(DATA_DIRECTORY))?
         .arg("--ready-file")
         .arg(&ready)
-        .args(arguments)
+        .args(&settings.arguments)
+        .envs(settings.environment.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(log)

@@ -38,8 +38,13 @@ impl Target {
     /// # Errors
     /// When it does not start.
     pub async fn own(arguments: &[&str]) -> Result<Self> {
-        let server = Server::start_with(arguments).await?;
-        Ok(Self { url: server.url().to_owned(), server: Some(server), plain: false })
+        Ok(Self::of(Server::start_with(arguments).await?))
+    }
+
+    /// A server that a test started in its own way.
+    #[must_use]
+    pub fn of(server: Server) -> Self {
+        Self { url: server.url().to_owned(), server: Some(server), plain: false }
     }
 
     /// `http://host:port`.
