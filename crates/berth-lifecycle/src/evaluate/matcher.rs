@@ -12,7 +12,14 @@ use crate::policy::{Rule, StorageClass, TagList, TagSelector};
 
 /// One entry of a tag list. Comparisons are of bytes: case matters.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub(super) enum Entry {
+struct Entry {
+    /// The characters that a tag must have to fit. Most tags lack one, which is found out by one comparison.
+    needs: Characters,
+    form: Form,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Form {
     /// The tag starts with this. A `*` in a prefix is an ordinary character, so no tag starts with it.
     Prefix(Box<str>),
     /// The tag is this.
@@ -21,30 +28,47 @@ pub(super) enum Entry {
     Pattern(WildcardPattern),
 }
 
+/// A set of ASCII characters. Tags have no others.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Characters(u128);
+
+impl Characters {
+    fn of(text: &str) -> Self {
+        Self(text.bytes().filter(u8::is_ascii).fold(0, |set, byte| set | 1 << byte))
+    }
+
+    const fn are_in(self, other: Self) -> bool {
+        self.0 & !other.0 == 0
+    }
+}
+
 impl Entry {
+    fn of_prefix(prefix: &str) -> Self {
+        Self { needs: Characters::of(prefix), form: Form::Prefix(prefix.into()) }
+    }
+
     fn of_pattern(pattern: &str) -> Self {
-        match pattern.split_once('*') {
-            None => Self::Exact(pattern.into()),
-            Some((prefix, "")) => Self::Prefix(prefix.into()),
-            Some(_) => Self::Pattern(WildcardPattern::new(pattern)),
-        }
+        let form = match pattern.split_once('*') {
+            None => Form::Exact(pattern.into()),
+            Some((prefix, "")) => return Self::of_prefix(prefix),
+            Some(_) => Form::Pattern(WildcardPattern::new(pattern)),
+        };
+        Self { needs: Characters::of(&pattern.replace('*', "")), form }
     }
 
     /// The entries of a list.
-    pub(super) fn of_list(list: &TagList) -> Vec<Self> {
+    fn of_list(list: &TagList) -> Vec<Self> {
         match list {
-            TagList::Prefixes(prefixes) => {
-                prefixes.iter().map(|prefix| Self::Prefix(prefix.as_str().into())).collect()
-            }
+            TagList::Prefixes(prefixes) => prefixes.iter().map(|prefix| Self::of_prefix(prefix)).collect(),
             TagList::Patterns(patterns) => patterns.iter().map(|pattern| Self::of_pattern(pattern)).collect(),
         }
     }
 
-    pub(super) fn fits(&self, tag: &str) -> bool {
-        match self {
-            Self::Prefix(prefix) => tag.starts_with(&**prefix),
-            Self::Exact(name) => tag == &**name,
-            Self::Pattern(pattern) => pattern.matches(tag),
+    fn fits(&self, tag: &str) -> bool {
+        match &self.form {
+            Form::Prefix(prefix) => tag.starts_with(&**prefix),
+            Form::Exact(name) => tag == &**name,
+            Form::Pattern(pattern) => pattern.matches(tag),
         }
     }
 }
@@ -104,8 +128,11 @@ impl Matcher {
     pub(super) fn matching_rules(&mut self, image: &Image) -> u64 {
         self.met.fill(false);
         for tag in &image.tags {
+            let present = Characters::of(tag.as_str());
             for (entry, met) in self.entries.iter().zip(&mut self.met) {
-                *met = *met || entry.fits(tag.as_str());
+                if !*met && entry.needs.are_in(present) {
+                    *met = entry.fits(tag.as_str());
+                }
             }
         }
         let is_untagged = image.tags.is_empty();

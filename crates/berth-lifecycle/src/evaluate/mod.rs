@@ -12,6 +12,8 @@ mod image;
 mod matcher;
 mod relations;
 
+use std::cmp::Reverse;
+
 use berth_types::Timestamp;
 
 use crate::policy::{Action, Count, Policy, Rule, StorageClass};
@@ -253,15 +255,15 @@ impl<'a> Run<'a> {
     /// Places in the order that counting rules use: by time of push or restoration, equal times by digest (the larger
     /// digest counts as younger), so that the order of the input does not matter.
     fn youngest_first(&self) -> impl Iterator<Item = usize> + use<> {
-        let mut order: Vec<(i64, u32)> = (0_u32..)
+        let mut order: Vec<(Reverse<i64>, u32)> = (0_u32..)
             .zip(self.images)
             .filter(|(place, _)| self.matched[*place as usize] != 0)
-            .map(|(place, image)| (image.effective_push().millis(), place))
+            .map(|(place, image)| (Reverse(image.effective_push().millis()), place))
             .collect();
-        order.sort_unstable_by(|(time_a, a), (time_b, b)| {
-            let digest = |place: &u32| &self.images[*place as usize].digest;
-            time_b.cmp(time_a).then_with(|| digest(b).cmp(digest(a)))
-        });
+        order.sort_unstable();
+        for same_time in order.chunk_by_mut(|a, b| a.0 == b.0).filter(|run| run.len() > 1) {
+            same_time.sort_unstable_by_key(|(_, place)| Reverse(self.images[*place as usize].digest));
+        }
         order.into_iter().map(|(_, place)| place as usize)
     }
 

@@ -1,6 +1,7 @@
 //! Which image belongs to which: the children of an index, the referrers of a subject.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 
 use berth_types::Digest;
 
@@ -25,7 +26,7 @@ impl Relations {
         if !has_children && !has_referrers {
             return Self { parents: Vec::new(), subjects: Vec::new() };
         }
-        let places: HashMap<&Digest, u32> = images.iter().map(|image| &image.digest).zip(0..).collect();
+        let places: Places<'_> = images.iter().map(|image| Key(&image.digest)).zip(0..).collect();
         let parents = if has_children { parents(images, &places) } else { Vec::new() };
         let subjects = if has_referrers { subjects(images, &places) } else { Vec::new() };
         Self { parents, subjects }
@@ -55,12 +56,41 @@ impl Relations {
     }
 }
 
+/// Where each digest is.
+type Places<'a> = HashMap<Key<'a>, u32, BuildHasherDefault<Prefix>>;
+
+/// A digest as a key. It is a hash already: its first eight bytes serve, and hashing them again would be most of the work
+/// of an evaluation with many indexes.
+#[derive(PartialEq, Eq)]
+struct Key<'a>(&'a Digest);
+
+impl Hash for Key<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write(self.0.hash());
+    }
+}
+
+#[derive(Default)]
+struct Prefix(u64);
+
+impl Hasher for Prefix {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = bytes.first_chunk().map_or(0, |prefix| u64::from_le_bytes(*prefix));
+    }
+}
+
 /// An archived index does not hold its children: ECR lets them go once it is "deleted or archived".
-fn parents(images: &[Image], places: &HashMap<&Digest, u32>) -> Vec<Option<u32>> {
+fn parents(images: &[Image], places: &Places<'_>) -> Vec<Option<u32>> {
     let mut parents: Vec<Option<u32>> = vec![None; images.len()];
     for (parent, image) in (0_u32..).zip(images).filter(|(_, image)| image.storage != ImageStorage::Archive) {
         for child in &image.references {
-            let Some(child) = places.get(child).copied().filter(|child| *child != parent) else { continue };
+            let Some(child) = places.get(&Key(child)).copied().filter(|child| *child != parent) else {
+                continue;
+            };
             let known = &mut parents[child as usize];
             if known.is_none_or(|known| image.digest < images[known as usize].digest) {
                 *known = Some(parent);
@@ -70,10 +100,10 @@ fn parents(images: &[Image], places: &HashMap<&Digest, u32>) -> Vec<Option<u32>>
     parents
 }
 
-fn subjects(images: &[Image], places: &HashMap<&Digest, u32>) -> Vec<Option<u32>> {
+fn subjects(images: &[Image], places: &Places<'_>) -> Vec<Option<u32>> {
     let mut subjects = vec![None; images.len()];
     for (referrer, image) in (0_u32..).zip(images) {
-        let subject = image.subject.as_ref().and_then(|subject| places.get(subject)).copied();
+        let subject = image.subject.as_ref().and_then(|subject| places.get(&Key(subject))).copied();
         subjects[referrer as usize] = subject.filter(|subject| *subject != referrer);
     }
     subjects
