@@ -1,6 +1,6 @@
 //! What every metadata store must do: one test per clause of [`MetaStore`]'s contract, run against every backend.
 
-mod fixture;
+pub(in crate::meta) mod fixture;
 mod images;
 mod installation;
 mod listings;

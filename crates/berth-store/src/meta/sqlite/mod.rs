@@ -7,6 +7,8 @@
 
 mod open;
 mod readers;
+#[cfg(test)]
+mod tests;
 mod tx;
 mod writer;
 
