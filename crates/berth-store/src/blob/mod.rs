@@ -11,6 +11,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 
+pub mod conformance;
+pub mod fault;
+pub mod fs;
+pub mod memory;
+
 /// The encryption domain that an object belongs to. Objects of one domain are sealed under one domain key, and blobs are
 /// shared between repositories of one domain only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -69,6 +74,8 @@ pub enum BlobError {
 ///   state it returned continues from exactly there, and drops whatever was written later.
 /// - An object that is being written may be opened for reading by its own upload only (to hash it again); nothing else
 ///   knows its name.
+/// - [`BlobStore::reopen`] and [`BlobStore::delete`] end all earlier writers of the object: whatever one of them still had
+///   under way is either done when the call returns, or fails.
 /// - [`BlobStore::delete`] of an absent object is no error; it works on finished and unfinished objects, and open readers
 ///   go on reading.
 #[async_trait]
@@ -111,7 +118,7 @@ pub trait BlobStore: fmt::Debug + Send + Sync + 'static {
 pub struct WriterState {
     /// Length in bytes.
     pub length: u64,
-    /// What else the backend must know to continue (S3: upload id and parts); empty for files.
+    /// What else the backend must know to continue (S3: upload id and parts; files: which run of the machine it was).
     pub backend: Vec<u8>,
 }
 

@@ -82,6 +82,8 @@ pub struct BlobWriter {
     backend: Option<Box<dyn ObjectWriter>>,
     writing: Option<JoinHandle<Result<Written, SealError>>>,
     spare: Option<BytesMut>,
+    /// Set while a call is under way: it stays set when the call fails or its future is dropped.
+    broken: bool,
     load: LoadShare,
 }
 
@@ -165,6 +167,7 @@ impl BlobWriter {
             backend: Some(backend),
             writing: None,
             spare: None,
+            broken: false,
             load,
         })
     }
@@ -186,6 +189,7 @@ impl BlobWriter {
     /// # Errors
     /// [`SealError::Store`], and it may be the failure of a write that an earlier call started.
     pub async fn append(&mut self, data: Bytes) -> Result<(), SealError> {
+        self.enter()?;
         let mut rest = &data[..];
         while !rest.is_empty() {
             if self.filling.is_full() {
@@ -200,6 +204,7 @@ impl BlobWriter {
             self.bytes += taken as u64;
             rest = &rest[taken..];
         }
+        self.broken = false;
         Ok(())
     }
 
@@ -213,6 +218,7 @@ impl BlobWriter {
     /// # Errors
     /// As [`BlobWriter::append`].
     pub async fn checkpoint(&mut self) -> Result<Vec<u8>, SealError> {
+        self.enter()?;
         if let Some(full) = self.filling.split_full() {
             self.dispatch(full).await?;
         }
@@ -227,7 +233,9 @@ impl BlobWriter {
             hashes: self.hashes.clone().ok_or(SealError::Interrupted)?,
             tail: self.filling.tail().to_vec(),
         };
-        checkpoint.seal(&self.domain_key.checkpoint_key(self.object))
+        let sealed = checkpoint.seal(&self.domain_key.checkpoint_key(self.object))?;
+        self.broken = false;
+        Ok(sealed)
     }
 
     /// Ends the object. When this returns, it survives a crash of the machine.
@@ -235,6 +243,7 @@ impl BlobWriter {
     /// # Errors
     /// As [`BlobWriter::append`].
     pub async fn finish(mut self) -> Result<FinishedBlob, SealError> {
+        self.enter()?;
         let last = std::mem::replace(&mut self.filling, Batch::new(self.key.layout(), 0, 1, BytesMut::new()));
         self.advance().await?;
         let hashes = self.hashes.take().ok_or(SealError::Interrupted)?;
@@ -249,6 +258,10 @@ impl BlobWriter {
         backend.finish().await?;
         let (sha256, sha512) = hashes.finish();
         Ok(FinishedBlob { bytes: self.bytes, sha256, sha512 })
+    }
+
+    fn enter(&mut self) -> Result<(), SealError> {
+        if std::mem::replace(&mut self.broken, true) { Err(SealError::Interrupted) } else { Ok(()) }
     }
 
     /// Sends a buffer on its way. Waits until the one before it is sealed and the one before that is written.

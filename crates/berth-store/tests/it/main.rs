@@ -1,0 +1,5 @@
+//! Integration tests of the stores, in one binary.
+
+mod blob;
+mod oracle;
+mod seal;
