@@ -11,8 +11,8 @@ pub mod policy;
 
 pub use compile::{CompileError, Compiled, Retention, RuleOrigin, as_written, compile, mission_default};
 pub use evaluate::{
-    Decision, Departure, Evaluation, Explanation, Image, ImageKind, ImageStorage, Outcome, RuleStats,
-    RuleTrace, Why, evaluate, explain,
+    AgeClock, Decision, Departure, Evaluation, Explanation, Image, ImageKind, ImageStorage, Outcome,
+    RuleStats, RuleTrace, Why, evaluate, explain,
 };
 pub use policy::{
     Action, Clause, Count, Policy, PolicyError, Rule, Selection, StorageClass, TagList, TagSelector,

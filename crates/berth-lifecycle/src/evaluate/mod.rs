@@ -10,6 +10,7 @@
 mod explain;
 mod image;
 mod matcher;
+mod reason;
 mod relations;
 
 use std::cmp::Reverse;
