@@ -8,8 +8,9 @@ use aws_config::SdkConfig;
 use aws_sdk_ecr::Client;
 use aws_sdk_ecr::error::BuildError;
 use aws_sdk_ecr::types::{
-    EncryptionConfiguration, EncryptionType, ImageScanningConfiguration, ImageTagMutability,
-    ImageTagMutabilityExclusionFilter, ImageTagMutabilityExclusionFilterType, Repository, Tag,
+    AuthorizationData, EncryptionConfiguration, EncryptionType, ImageScanningConfiguration,
+    ImageStatusFilter, ImageTagMutability, ImageTagMutabilityExclusionFilter,
+    ImageTagMutabilityExclusionFilterType, ListImagesFilter, Repository, Tag,
 };
 use berth_types::{TagMutability, limits};
 
@@ -28,6 +29,13 @@ impl AwsEcr {
     #[must_use]
     pub fn new(config: &SdkConfig) -> Self {
         Self { client: Client::new(config) }
+    }
+
+    /// `GetAuthorizationToken` for the caller's own registry.
+    pub(super) async fn authorization_token(&self) -> Result<Vec<AuthorizationData>, ApiError> {
+        let answer = self.client.get_authorization_token().send().await;
+        let answer = answer.map_err(|error| ApiError::from_sdk("GetAuthorizationToken", "", &error))?;
+        Ok(answer.authorization_data.unwrap_or_default())
     }
 }
 
@@ -48,7 +56,7 @@ impl EcrApi for AwsEcr {
     ) -> Result<Page<RepositoryDescription>, ApiError> {
         let request = self.client.describe_repositories().max_results(PAGE_ITEMS).set_next_token(next);
         let answer =
-            request.send().await.map_err(|error| ApiError::from_sdk("DescribeRepositories", "", error))?;
+            request.send().await.map_err(|error| ApiError::from_sdk("DescribeRepositories", "", &error))?;
         let items = answer.repositories().iter().map(description).collect();
         Ok(Page { items, next: answer.next_token })
     }
@@ -71,7 +79,7 @@ impl EcrApi for AwsEcr {
             .image_scanning_configuration(scanning(new.scan_on_push))
             .encryption_configuration(encryption)
             .set_tags(Some(tags(&new.tags).map_err(built)?));
-        let answer = request.send().await.map_err(|error| ApiError::from_sdk(OPERATION, name, error))?;
+        let answer = request.send().await.map_err(|error| ApiError::from_sdk(OPERATION, name, &error))?;
         answer
             .repository()
             .map(description)
@@ -80,7 +88,7 @@ impl EcrApi for AwsEcr {
 
     async fn delete_repository(&self, name: &str, force: bool) -> Result<(), ApiError> {
         let request = self.client.delete_repository().repository_name(name).force(force);
-        request.send().await.map_err(|error| ApiError::from_sdk("DeleteRepository", name, error))?;
+        request.send().await.map_err(|error| ApiError::from_sdk("DeleteRepository", name, &error))?;
         Ok(())
     }
 
@@ -93,7 +101,7 @@ impl EcrApi for AwsEcr {
             .repository_name(name)
             .image_tag_mutability(mode(mutability))
             .set_image_tag_mutability_exclusion_filters(filters);
-        request.send().await.map_err(|error| ApiError::from_sdk(OPERATION, name, error))?;
+        request.send().await.map_err(|error| ApiError::from_sdk(OPERATION, name, &error))?;
         Ok(())
     }
 
@@ -104,13 +112,13 @@ impl EcrApi for AwsEcr {
             .repository_name(name)
             .image_scanning_configuration(scanning(scan_on_push));
         let answer = request.send().await;
-        answer.map_err(|error| ApiError::from_sdk("PutImageScanningConfiguration", name, error))?;
+        answer.map_err(|error| ApiError::from_sdk("PutImageScanningConfiguration", name, &error))?;
         Ok(())
     }
 
     async fn get_lifecycle_policy(&self, name: &str) -> Result<Option<String>, ApiError> {
         let answer = self.client.get_lifecycle_policy().repository_name(name).send().await;
-        match answer.map_err(|error| ApiError::from_sdk("GetLifecyclePolicy", name, error)) {
+        match answer.map_err(|error| ApiError::from_sdk("GetLifecyclePolicy", name, &error)) {
             Ok(answer) => Ok(answer.lifecycle_policy_text),
             Err(error) if *error.kind() == ApiErrorKind::LifecyclePolicyNotFound => Ok(None),
             Err(error) => Err(error),
@@ -119,40 +127,42 @@ impl EcrApi for AwsEcr {
 
     async fn put_lifecycle_policy(&self, name: &str, text: &str) -> Result<(), ApiError> {
         let request = self.client.put_lifecycle_policy().repository_name(name).lifecycle_policy_text(text);
-        request.send().await.map_err(|error| ApiError::from_sdk("PutLifecyclePolicy", name, error))?;
+        request.send().await.map_err(|error| ApiError::from_sdk("PutLifecyclePolicy", name, &error))?;
         Ok(())
     }
 
     async fn delete_lifecycle_policy(&self, name: &str) -> Result<(), ApiError> {
         let answer = self.client.delete_lifecycle_policy().repository_name(name).send().await;
-        answer.map_err(|error| ApiError::from_sdk("DeleteLifecyclePolicy", name, error))?;
+        answer.map_err(|error| ApiError::from_sdk("DeleteLifecyclePolicy", name, &error))?;
         Ok(())
     }
 
     async fn get_repository_policy(&self, name: &str) -> Result<Option<String>, ApiError> {
         let answer = self.client.get_repository_policy().repository_name(name).send().await;
-        match answer.map_err(|error| ApiError::from_sdk("GetRepositoryPolicy", name, error)) {
+        match answer.map_err(|error| ApiError::from_sdk("GetRepositoryPolicy", name, &error)) {
             Ok(answer) => Ok(answer.policy_text),
             Err(error) if *error.kind() == ApiErrorKind::RepositoryPolicyNotFound => Ok(None),
+            // A registry without the operation has no such policies; setting one will fail there, with its own words.
+            Err(error) if error.is_unknown_operation() => Ok(None),
             Err(error) => Err(error),
         }
     }
 
     async fn set_repository_policy(&self, name: &str, text: &str) -> Result<(), ApiError> {
         let request = self.client.set_repository_policy().repository_name(name).policy_text(text);
-        request.send().await.map_err(|error| ApiError::from_sdk("SetRepositoryPolicy", name, error))?;
+        request.send().await.map_err(|error| ApiError::from_sdk("SetRepositoryPolicy", name, &error))?;
         Ok(())
     }
 
     async fn delete_repository_policy(&self, name: &str) -> Result<(), ApiError> {
         let answer = self.client.delete_repository_policy().repository_name(name).send().await;
-        answer.map_err(|error| ApiError::from_sdk("DeleteRepositoryPolicy", name, error))?;
+        answer.map_err(|error| ApiError::from_sdk("DeleteRepositoryPolicy", name, &error))?;
         Ok(())
     }
 
     async fn list_tags(&self, arn: &str) -> Result<BTreeMap<String, String>, ApiError> {
         let answer = self.client.list_tags_for_resource().resource_arn(arn).send().await;
-        let answer = answer.map_err(|error| ApiError::from_sdk("ListTagsForResource", arn, error))?;
+        let answer = answer.map_err(|error| ApiError::from_sdk("ListTagsForResource", arn, &error))?;
         Ok(answer.tags().iter().map(|tag| (tag.key().to_owned(), tag.value().to_owned())).collect())
     }
 
@@ -160,23 +170,26 @@ impl EcrApi for AwsEcr {
         const OPERATION: &str = "TagResource";
         let tags = tags(new).map_err(|error| unbuildable(OPERATION, arn, &error))?;
         let answer = self.client.tag_resource().resource_arn(arn).set_tags(Some(tags)).send().await;
-        answer.map_err(|error| ApiError::from_sdk(OPERATION, arn, error))?;
+        answer.map_err(|error| ApiError::from_sdk(OPERATION, arn, &error))?;
         Ok(())
     }
 
     async fn untag_resource(&self, arn: &str, keys: &[String]) -> Result<(), ApiError> {
         let request = self.client.untag_resource().resource_arn(arn).set_tag_keys(Some(keys.to_vec()));
-        request.send().await.map_err(|error| ApiError::from_sdk("UntagResource", arn, error))?;
+        request.send().await.map_err(|error| ApiError::from_sdk("UntagResource", arn, &error))?;
         Ok(())
     }
 
     async fn has_images(&self, name: &str) -> Result<bool, ApiError> {
         let mut next = None;
+        // Without a filter ECR leaves out archived images, which a deletion would take as well.
+        let any = ListImagesFilter::builder().image_status(ImageStatusFilter::Any).build();
         // A page may be empty although more follow.
         loop {
-            let request = self.client.list_images().repository_name(name).set_next_token(next);
+            let request =
+                self.client.list_images().repository_name(name).filter(any.clone()).set_next_token(next);
             let answer =
-                request.send().await.map_err(|error| ApiError::from_sdk("ListImages", name, error))?;
+                request.send().await.map_err(|error| ApiError::from_sdk("ListImages", name, &error))?;
             if !answer.image_ids().is_empty() {
                 return Ok(true);
             }

@@ -10,7 +10,7 @@ use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{AppName, BehaviorVersion, ConfigLoader, SdkConfig};
 use aws_credential_types::Credentials;
-use berth_types::Region;
+use berth_types::{AccountId, Region};
 
 use super::AwsEcr;
 use crate::spec::{Endpoint, StackSpec};
@@ -107,12 +107,24 @@ pub async fn connect(
     stack: &StackSpec,
     environment: Environment<'_>,
 ) -> Result<(AwsEcr, Target), ConnectError> {
-    let endpoint = match stack.endpoint() {
+    connect_to(stack.region(), stack.endpoint(), environment).await
+}
+
+/// As [`connect`], for something that is no stack.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn connect_to(
+    region: Option<&Region>,
+    endpoint: Option<&Endpoint>,
+    environment: Environment<'_>,
+) -> Result<(AwsEcr, Target), ConnectError> {
+    let endpoint = match endpoint {
         Some(endpoint) => Some(endpoint.clone()),
         None => endpoint_from(environment)?,
     };
     let is_loopback = endpoint.as_ref().is_some_and(Endpoint::is_plain_loopback);
-    let loader = loader(stack.region(), endpoint.as_ref());
+    let loader = loader(region, endpoint.as_ref());
     let loader = if is_loopback { for_loopback(loader) } else { loader };
     let mut config = loader.load().await;
     let region = match config.region() {
@@ -147,6 +159,22 @@ fn loader(region: Option<&Region>, endpoint: Option<&Endpoint>) -> ConfigLoader 
         loader = loader.endpoint_url(endpoint.as_str());
     }
     loader
+}
+
+/// Credentials for a registry that this program serves itself. They name the account and are no secret.
+pub(super) struct LocalCredentials {
+    pub(super) access_key: AccountId,
+}
+
+/// The configuration for such a registry; nothing of it comes from the environment.
+pub(super) async fn with_endpoint(
+    endpoint: &Endpoint,
+    region: &Region,
+    credentials: &LocalCredentials,
+) -> SdkConfig {
+    let access_key = credentials.access_key.as_str();
+    let credentials = Credentials::new(access_key, PLACEHOLDER, None, None, "the registry of this process");
+    loader(Some(region), Some(endpoint)).credentials_provider(credentials).load().await
 }
 
 fn with_region(config: &SdkConfig, region: &Region) -> SdkConfig {

@@ -4,15 +4,15 @@ use std::error::Error;
 use std::fmt;
 
 use aws_credential_types::provider::error::CredentialsError;
-use aws_sdk_ecr::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_ecr::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 
-/// A call to the ECR API failed.
-#[derive(Debug)]
+/// A call to the ECR API failed. It has no source: the SDK's own errors name layers of the SDK, so what they say that is of
+/// use is in the kind, and the rest is in the log (level `debug`).
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiError {
     operation: &'static str,
     target: String,
     kind: ApiErrorKind,
-    source: Option<Box<dyn Error + Send + Sync>>,
 }
 
 /// Why a call failed.
@@ -40,8 +40,8 @@ pub enum ApiErrorKind {
     CredentialsExpired,
     /// The service does not know the key, or the signature does not fit the secret.
     CredentialsRejected(String),
-    /// Nothing answers there.
-    Unreachable,
+    /// Nothing answers there; what the network said.
+    Unreachable(String),
     /// No answer in time.
     TimedOut,
     /// The service asks to slow down, and still did after the SDK's own retries.
@@ -61,13 +61,19 @@ impl ApiError {
     /// An error of `operation` on `target` (a repository, or nothing in particular).
     #[must_use]
     pub fn new(operation: &'static str, target: &str, kind: ApiErrorKind) -> Self {
-        Self { operation, target: target.to_owned(), kind, source: None }
+        Self { operation, target: target.to_owned(), kind }
     }
 
     /// Why it failed.
     #[must_use]
     pub const fn kind(&self) -> &ApiErrorKind {
         &self.kind
+    }
+
+    /// Whether the service does not know the operation at all (`UnknownOperationException`, a common error of AWS's APIs).
+    #[must_use]
+    pub fn is_unknown_operation(&self) -> bool {
+        matches!(&self.kind, ApiErrorKind::Service { code, .. } if code == "UnknownOperationException")
     }
 
     /// ECR's name of the operation.
@@ -82,7 +88,7 @@ impl ApiError {
         let hint = match &self.kind {
             ApiErrorKind::CredentialsMissing => {
                 "run `aws configure` or `aws sso login`, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; a registry \
-                 of your own that does not check keys takes any value"
+                 of your own that does not check keys takes any value. If AWS_PROFILE is set, see that there is such a profile"
             }
             ApiErrorKind::CredentialsExpired => {
                 "renew them: `aws sso login`, or new values for AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and \
@@ -100,7 +106,7 @@ impl ApiError {
                     self.operation
                 ));
             }
-            ApiErrorKind::Unreachable => {
+            ApiErrorKind::Unreachable(_) => {
                 "check `endpoint` in the stack file (or AWS_ENDPOINT_URL_ECR) and the region, and that the registry is \
                  running"
             }
@@ -118,24 +124,20 @@ impl ApiError {
     }
 
     /// Sorts an error of the SDK.
-    pub(super) fn from_sdk<E, R>(operation: &'static str, target: &str, error: SdkError<E, R>) -> Self
+    pub(super) fn from_sdk<E, R>(operation: &'static str, target: &str, error: &SdkError<E, R>) -> Self
     where
         E: ProvideErrorMetadata + Error + Send + Sync + 'static,
         R: fmt::Debug + Send + Sync + 'static,
     {
-        let kind = match &error {
+        let kind = match error {
             SdkError::ServiceError(service) => service_kind(service.err()),
             SdkError::TimeoutError(_) => ApiErrorKind::TimedOut,
             SdkError::DispatchFailure(failure) if failure.is_timeout() => ApiErrorKind::TimedOut,
             SdkError::ResponseError(_) => ApiErrorKind::NotEcr,
-            other => credentials_kind(other).unwrap_or(ApiErrorKind::Unreachable),
+            other => credentials_kind(other).unwrap_or_else(|| ApiErrorKind::Unreachable(innermost(other))),
         };
-        // The service's words are in the kind already; of everything else the cause is worth keeping.
-        let source = match error {
-            SdkError::ServiceError(_) => None,
-            other => other.into_source().ok(),
-        };
-        Self { operation, target: target.to_owned(), kind, source }
+        tracing::debug!(operation, target, error = %DisplayErrorContext(&error), "a call failed");
+        Self { operation, target: target.to_owned(), kind }
     }
 }
 
@@ -177,12 +179,25 @@ fn credentials_kind(error: &(dyn Error + 'static)) -> Option<ApiErrorKind> {
         if let Some(credentials) = error.downcast_ref::<CredentialsError>() {
             return Some(match credentials {
                 CredentialsError::CredentialsNotLoaded(_) => ApiErrorKind::CredentialsMissing,
+                // Instance metadata is asked last: whatever is wrong with it, there is nothing else.
+                other if is_about_instance_metadata(other) => ApiErrorKind::CredentialsMissing,
                 other => ApiErrorKind::CredentialsUnusable(innermost(other)),
             });
         }
         cause = error.source();
     }
     None
+}
+
+fn is_about_instance_metadata(error: &dyn Error) -> bool {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if error.to_string().contains("IMDS") {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// What the last cause in the chain says; the ones before it name layers of the SDK.
@@ -206,11 +221,7 @@ impl fmt::Display for ApiError {
     }
 }
 
-impl Error for ApiError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.source.as_deref().map(|source| source as &(dyn Error + 'static))
-    }
-}
+impl Error for ApiError {}
 
 impl fmt::Display for ApiErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -226,7 +237,7 @@ impl fmt::Display for ApiErrorKind {
             Self::CredentialsUnusable(message) => write!(f, "the AWS credentials cannot be used: {message}"),
             Self::CredentialsExpired => f.write_str("the AWS credentials have expired"),
             Self::CredentialsRejected(message) => write!(f, "the AWS credentials were rejected: {message}"),
-            Self::Unreachable => f.write_str("cannot connect"),
+            Self::Unreachable(reason) => write!(f, "cannot connect: {reason}"),
             Self::TimedOut => f.write_str("no answer in time"),
             Self::Throttled => f.write_str("too many requests"),
             Self::NotEcr => f.write_str("the answer is not one of an ECR API"),

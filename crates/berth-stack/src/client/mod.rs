@@ -7,6 +7,7 @@ mod aws;
 mod connect;
 mod error;
 pub mod fake;
+mod login;
 
 use std::collections::BTreeMap;
 
@@ -14,8 +15,9 @@ use async_trait::async_trait;
 use berth_types::{RepositoryName, TagMutability};
 
 pub use aws::AwsEcr;
-pub use connect::{ConnectError, Environment, Target, connect};
+pub use connect::{ConnectError, Environment, Target, connect, connect_to};
 pub use error::{ApiError, ApiErrorKind};
+pub use login::DockerLogin;
 
 use crate::desired::Encryption;
 
@@ -139,6 +141,6 @@ pub trait EcrApi: Send + Sync {
     /// Removes resource tags; keys that are not there are no error.
     async fn untag_resource(&self, arn: &str, keys: &[String]) -> Result<(), ApiError>;
 
-    /// Whether the repository holds any image (`ListImages`).
+    /// Whether the repository holds any image, archived ones included (`ListImages`).
     async fn has_images(&self, name: &str) -> Result<bool, ApiError>;
 }

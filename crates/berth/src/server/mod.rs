@@ -1,0 +1,8 @@
+//! Wiring: a data directory and some settings become a running registry.
+
+mod config;
+mod data_dir;
+mod run;
+
+pub(crate) use config::ServerArgs;
+pub(crate) use run::{Server, ServerError, asked_to_end};

@@ -1,0 +1,6 @@
+//! The program as its users meet it: run in a sealed environment, everything that it prints looked at.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails there")]
+
+mod module;
+mod support;
