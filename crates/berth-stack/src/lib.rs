@@ -21,6 +21,14 @@
 //! ```
 //!
 //! `examples/three_repositories.rs` is the same as a program.
+//!
+//! # Permissions
+//!
+//! Planning reads with `ecr:DescribeRepositories`, `ecr:ListTagsForResource`, `ecr:GetLifecyclePolicy`,
+//! `ecr:GetRepositoryPolicy` and `ecr:ListImages`. Applying needs `ecr:CreateRepository`, `ecr:TagResource`,
+//! `ecr:UntagResource`, `ecr:PutImageTagMutability`, `ecr:PutImageScanningConfiguration`, `ecr:PutLifecyclePolicy`,
+//! `ecr:DeleteLifecyclePolicy`, `ecr:SetRepositoryPolicy`, `ecr:DeleteRepositoryPolicy` and, to delete or replace,
+//! `ecr:DeleteRepository`. Tags of other people's repositories may be out of reach; that is a warning.
 
 pub mod actual;
 pub mod apply;

@@ -149,9 +149,10 @@ impl Planner<'_> {
         });
     }
 
-    /// Images that come after the plan was made are safe too: without force, the registry itself refuses.
+    /// Images that come after the plan was made are safe too: a repository that was empty then is deleted without force, and
+    /// the registry itself refuses if it no longer is.
     fn delete_step(&self, actual: &ActualRepository) -> Step {
-        let force = self.options.force && !self.is_protected(actual);
+        let force = self.options.force && actual.holds_images && !self.is_protected(actual);
         Step::DeleteRepository { name: actual.description.name.clone(), force }
     }
 

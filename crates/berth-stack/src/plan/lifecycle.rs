@@ -29,6 +29,9 @@ pub struct IntentChange {
     pub intent: Retention,
     /// What it compiles to, by priority.
     pub rules: Vec<RuleChange>,
+    /// What differs about the retention itself, as far as the rules that are there tell: its `keep_last` or
+    /// `expire_after_days`.
+    pub attributes: Vec<AttributeChange>,
 }
 
 /// One rule.
@@ -89,7 +92,11 @@ impl LifecycleChange {
                 let mut intents: Vec<IntentChange> = retention
                     .intents
                     .iter()
-                    .map(|intent| IntentChange { intent: intent.clone(), rules: Vec::new() })
+                    .map(|intent| IntentChange {
+                        intent: intent.clone(),
+                        rules: Vec::new(),
+                        attributes: Vec::new(),
+                    })
                     .collect();
                 let mut shared = Vec::new();
                 for (index, change) in changes.into_iter().enumerate() {
@@ -97,6 +104,9 @@ impl LifecycleChange {
                         Some(intent) => intent.rules.push(change),
                         None => shared.push(change),
                     }
+                }
+                for intent in &mut intents {
+                    intent.attributes = intent_differences(&intent.rules).into_iter().collect();
                 }
                 (intents, shared, Vec::new())
             }
@@ -151,6 +161,9 @@ fn compare(old: &[Rule], new: &[Rule]) -> (Vec<RuleChange>, Vec<RuleChange>) {
     (changes, removed)
 }
 
+/// The member of a rule that holds images or days.
+const COUNT_NUMBER: &str = "countNumber";
+
 /// Takes the first element that fits out of `rules`.
 fn take<'a>(rules: &mut Vec<&'a Rule>, fits: impl Fn(&&Rule) -> bool) -> Option<&'a Rule> {
     let index = rules.iter().position(fits)?;
@@ -164,12 +177,25 @@ fn is_same_rule(left: &Rule, right: &Rule) -> bool {
         && left.selection.count.type_name() == right.selection.count.type_name()
 }
 
+/// The number of the retention, if all its rules are there and had one and the same other number.
+fn intent_differences(rules: &[RuleChange]) -> Option<AttributeChange> {
+    let number =
+        |rule: &RuleChange| rule.attributes.iter().find(|change| change.name == COUNT_NUMBER).cloned();
+    let first = number(rules.first()?)?;
+    if rules.iter().any(|rule| number(rule).as_ref() != Some(&first)) {
+        return None;
+    }
+    let is_age = rules.first()?.rule.selection.count.is_age();
+    let name = if is_age { "expire_after_days" } else { "keep_last" };
+    Some(AttributeChange { name: name.to_owned(), ..first })
+}
+
 fn rule_differences(old: &Rule, new: &Rule) -> Vec<AttributeChange> {
     let members = |rule: &Rule| {
         [
             ("rulePriority", Some(json!(rule.priority))),
             ("description", rule.description.as_ref().map(|text| json!(text))),
-            ("countNumber", Some(json!(rule.selection.count.number()))),
+            (COUNT_NUMBER, Some(json!(rule.selection.count.number()))),
         ]
     };
     members(old)

@@ -159,6 +159,7 @@ impl Text {
                 }
                 None => self.line(format_args!("      {BOLD}{words}{BOLD:#}")),
             }
+            self.attributes(&intent.attributes, false, 8);
             self.rules(&intent.rules);
         }
         if !change.shared.is_empty() {
@@ -184,8 +185,8 @@ impl Text {
             };
             let words = describe_rule(&change.rule);
             let priority = change.rule.priority;
-            self.line(format_args!("        {style}{symbol}{style:#} rule {priority:<2}  {words}"));
-            self.attributes(&change.attributes, false, 12);
+            let was = was(change);
+            self.line(format_args!("        {style}{symbol}{style:#} rule {priority:<2}  {words}{was}"));
         }
         match unchanged {
             0 => {}
@@ -193,6 +194,21 @@ impl Text {
             more => self.line(format_args!("          {DIM}{more} rules unchanged{DIM:#}")),
         }
     }
+}
+
+/// What a rule was before, in short. A changed description is told only if nothing else changed: most are made from the numbers.
+fn was(change: &RuleChange) -> String {
+    let old = |name: &str| {
+        let attribute = change.attributes.iter().find(|attribute| attribute.name == name)?;
+        Some(attribute.old.as_ref().map_or("(none)".to_owned(), value))
+    };
+    let number = old("countNumber").map(|number| format!("was {number}"));
+    let priority = old("rulePriority").map(|priority| format!("was rule {priority}"));
+    let mut parts: Vec<String> = number.into_iter().chain(priority).collect();
+    if parts.is_empty() {
+        parts.extend(old("description").map(|description| format!("description was {description}")));
+    }
+    if parts.is_empty() { String::new() } else { format!(" {YELLOW}({}){YELLOW:#}", parts.join(", ")) }
 }
 
 /// Words without spaces stand for themselves, everything else as JSON.

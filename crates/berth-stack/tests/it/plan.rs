@@ -216,7 +216,8 @@ async fn protection_holds_against_force() {
     assert_eq!(plan.refused().next().unwrap().1.code(), "protected");
     // An image that arrives after the plan was made is safe as well: the call is made without force.
     fake.edit("shop/api", |one| one.images = 0);
-    let plan = destroy_plan_of(&fake, &stack, FORCING).await;
+    let unprotected = crate::support::stack(SMALL);
+    let plan = destroy_plan_of(&fake, &unprotected, FORCING).await;
     fake.edit("shop/api", |one| one.images = 1);
     let error = berth_stack::apply(&fake, &plan, &mut |_| {}).await.unwrap_err();
     assert_snapshot!(format!("{error}: {}", std::error::Error::source(&error).unwrap()));

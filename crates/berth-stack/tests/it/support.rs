@@ -93,7 +93,7 @@ impl<'a> Faulty<'a> {
         if number == self.at && self.fault == Fault::AnswerLost {
             call.await?;
         }
-        Err(ApiError::new("Fault", "", ApiErrorKind::Unreachable))
+        Err(ApiError::new("Fault", "", ApiErrorKind::Unreachable("cut off".to_owned())))
     }
 }
 
