@@ -84,8 +84,11 @@ fn hint(error: &(dyn Error + 'static)) -> Option<String> {
     if let Some(error) = error.downcast_ref::<ConnectError>() {
         return Some(error.hint().to_owned());
     }
-    if let Some(error) = error.downcast_ref::<ReadError>() {
-        return error.source.hint();
+    if let Some(ReadError { source, .. }) = error.downcast_ref() {
+        return source.hint();
+    }
+    if let Some(error) = error.downcast_ref::<ApiError>() {
+        return error.hint();
     }
     if let Some(error) = error.downcast_ref::<ApplyError>() {
         return error.hint();
