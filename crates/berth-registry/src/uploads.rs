@@ -92,7 +92,7 @@ impl Registry {
         chunk: Chunk<'_>,
     ) -> Result<u64> {
         let target = self.target(caller, Operation::UploadLayerPart, name).await?;
-        let writing = self.continue_session(target, upload, &chunk).await?;
+        let writing = self.continue_session(target, upload, chunk.first_byte, chunk.bytes).await?;
         writing.append(chunk).await
     }
 
@@ -110,7 +110,7 @@ impl Registry {
         digests: &[Digest],
     ) -> Result<CompletedBlob> {
         let target = self.target(caller, Operation::CompleteLayerUpload, name).await?;
-        let mut writing = self.continue_session(target, upload, &chunk).await?;
+        let mut writing = self.continue_session(target, upload, chunk.first_byte, chunk.bytes).await?;
         writing.announce(digests);
         writing.complete(chunk, digests.to_vec()).await
     }
@@ -130,7 +130,7 @@ impl Registry {
             self.authorize(caller, operation, Some(name))?;
         }
         let target = self.target(caller, Operation::InitiateLayerUpload, name).await?;
-        in_order(&target, None, 0, &chunk)?;
+        in_order(&target, None, 0, chunk.first_byte, chunk.bytes)?;
         // The row comes first: should the process end here, expiry finds the object by it.
         let record = self.new_session(&target).await?;
         let (claim, _) = self.sessions().claim(record.id).ok_or(Error::UploadBusy(record.id))?;
@@ -211,15 +211,22 @@ impl Registry {
         }
     }
 
-    /// Claims a session for a chunk that follows what it has.
-    async fn continue_session(&self, target: Target, upload: UploadId, chunk: &Chunk<'_>) -> Result<Writing> {
+    /// Claims a session for a chunk that follows what it has. The chunk itself is not borrowed over an await: its body may
+    /// be sent to another thread, but not shared between threads.
+    async fn continue_session(
+        &self,
+        target: Target,
+        upload: UploadId,
+        first_byte: Option<u64>,
+        bytes: Option<u64>,
+    ) -> Result<Writing> {
         // Claimed before it is read, so that what is read stays true.
         let Some((claim, kept)) = self.sessions().claim(upload) else {
             self.session(&target, upload).await?;
             return Err(Error::UploadBusy(upload));
         };
         let record = self.session(&target, upload).await?;
-        if let Err(error) = in_order(&target, Some(upload), record.progress.bytes, chunk) {
+        if let Err(error) = in_order(&target, Some(upload), record.progress.bytes, first_byte, bytes) {
             if let Some(kept) = kept {
                 self.sessions().keep(upload, kept, self.now());
             }
@@ -231,8 +238,14 @@ impl Registry {
 }
 
 /// Refuses, before a byte is read, a chunk that begins elsewhere or would be too long.
-fn in_order(target: &Target, upload: Option<UploadId>, stands_at: u64, chunk: &Chunk<'_>) -> Result<()> {
-    if let Some(first_byte) = chunk.first_byte.filter(|first| *first != stands_at) {
+fn in_order(
+    target: &Target,
+    upload: Option<UploadId>,
+    stands_at: u64,
+    first_byte: Option<u64>,
+    bytes: Option<u64>,
+) -> Result<()> {
+    if let Some(first_byte) = first_byte.filter(|first| *first != stands_at) {
         return Err(Error::UploadOutOfOrder {
             upload: upload.unwrap_or_else(UploadId::random),
             name: target.place.name.clone(),
@@ -240,6 +253,6 @@ fn in_order(target: &Target, upload: Option<UploadId>, stands_at: u64, chunk: &C
             expected: stands_at,
         });
     }
-    let end = stands_at.checked_add(chunk.bytes.unwrap_or(0));
+    let end = stands_at.checked_add(bytes.unwrap_or(0));
     if end.is_some_and(|end| end <= limits::BLOB_BYTES_MAX) { Ok(()) } else { Err(Error::BlobTooLarge) }
 }

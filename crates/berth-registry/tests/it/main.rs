@@ -1,0 +1,17 @@
+//! The registry over real stores: a file per noun, every documented error of every operation, faults and restarts.
+
+mod blobs;
+mod deletion;
+mod downloads;
+mod faults;
+mod fixture;
+mod images;
+mod lifecycle_policies;
+mod listings;
+mod properties;
+mod pushes;
+mod registry;
+mod repositories;
+mod resource_tags;
+mod tokens;
+mod uploads;
