@@ -20,6 +20,8 @@ mod format;
 mod key;
 mod reader;
 mod root;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 pub use format::sealed_length;

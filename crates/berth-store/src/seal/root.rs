@@ -253,3 +253,131 @@ impl fmt::Debug for RootKey {
         f.write_str("RootKey(..)")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn domain() -> DomainId {
+        DomainId(Uuid::new_v4())
+    }
+
+    #[test]
+    fn a_key_file_is_made_once_and_read_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("root.key");
+        let made = RootKey::load_or_create(&path).unwrap();
+        let read = RootKey::load_or_create(&path).unwrap();
+        assert_eq!(made.derive("x"), read.derive("x"));
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o7777, 0o600);
+        let names: Vec<_> =
+            std::fs::read_dir(&directory).unwrap().map(|file| file.unwrap().file_name()).collect();
+        assert_eq!(names, ["root.key"], "nothing else is left behind");
+    }
+
+    #[test]
+    fn many_processes_starting_at_once_agree() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("root.key");
+        let keys: Vec<_> = std::thread::scope(|scope| {
+            let start = || RootKey::load_or_create(&path).unwrap().derive("x");
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(start)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert!(keys.iter().all(|key| *key == keys[0]));
+    }
+
+    #[test]
+    fn a_file_that_others_can_read_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("root.key");
+        RootKey::load_or_create(&path).unwrap();
+        for mode in [0o640, 0o604, 0o660, 0o644] {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            let error = RootKey::load_or_create(&path).unwrap_err();
+            assert!(matches!(error, RootKeyError::Exposed { mode: found, .. } if found == mode), "{error}");
+            assert!(error.to_string().contains("chmod 600"), "{error}");
+        }
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o400)).unwrap();
+        RootKey::load_or_create(&path).unwrap();
+    }
+
+    #[test]
+    fn a_file_with_something_else_is_refused_and_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("root.key");
+        RootKey::load_or_create(&path).unwrap();
+        for text in ["", "\n", "not a key", &"0".repeat(5000)] {
+            std::fs::write(&path, text).unwrap();
+            assert!(matches!(RootKey::load_or_create(&path), Err(RootKeyError::File { .. })));
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+        }
+        let missing = directory.path().join("no/such/root.key");
+        assert!(matches!(RootKey::load_or_create(&missing), Err(RootKeyError::Io { action: "create", .. })));
+    }
+
+    #[test]
+    fn a_key_is_written_in_hexadecimal_or_base64() {
+        let expected = RootKey::from_text(&"0f".repeat(32)).unwrap().derive("x");
+        let base64 = BASE64.encode(&[0x0f; 32]);
+        for text in
+            [&"0F".repeat(32), &format!("  {}\n", "0f".repeat(32)), &base64, base64.trim_end_matches('=')]
+        {
+            assert_eq!(RootKey::from_text(text).unwrap().derive("x"), expected, "{text}");
+        }
+        for text in ["", "0f", &"0g".repeat(32), &"0f".repeat(33), &BASE64.encode(&[1; 33]), &"é".repeat(32)]
+        {
+            assert!(matches!(RootKey::from_text(text), Err(RootKeyError::Text)), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_root_key_is_found_out() {
+        let (right, wrong) = (RootKey::generate().unwrap(), RootKey::generate().unwrap());
+        let domain = domain();
+        let (key, wrapped) = right.wrap_new_domain_key(domain).unwrap();
+        right.verify(&right.verifier()).unwrap();
+        assert!(matches!(wrong.verify(&right.verifier()), Err(SealError::WrongRootKey)));
+        assert!(matches!(right.verify(&[]), Err(SealError::WrongRootKey)));
+        assert!(matches!(right.verify(&[2, 0]), Err(SealError::Version { found: 2 })));
+        assert_eq!(right.unwrap_domain_key(domain, &wrapped).unwrap().secret(), key.secret());
+        for (root, domain) in [(&wrong, domain), (&right, self::domain())] {
+            assert!(matches!(root.unwrap_domain_key(domain, &wrapped), Err(SealError::WrongRootKey)));
+        }
+        for length in 0..wrapped.len() {
+            assert!(right.unwrap_domain_key(domain, &wrapped[..length]).is_err());
+        }
+        for bit in 0..wrapped.len() * 8 {
+            let mut flipped = wrapped.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(right.unwrap_domain_key(domain, &flipped).is_err());
+        }
+    }
+
+    #[test]
+    fn a_new_root_key_takes_over_the_domain_keys() {
+        let (old, new) = (RootKey::generate().unwrap(), RootKey::generate().unwrap());
+        let (key, _) = old.wrap_new_domain_key(domain()).unwrap();
+        let wrapped = new.wrap_domain_key(&key).unwrap();
+        assert_eq!(new.unwrap_domain_key(key.domain(), &wrapped).unwrap().secret(), key.secret());
+    }
+
+    #[test]
+    fn keys_are_not_printed() {
+        let root = RootKey::from_text(&"5a".repeat(32)).unwrap();
+        let (key, _) = root.wrap_new_domain_key(domain()).unwrap();
+        assert_eq!(format!("{root:?}"), "RootKey(..)");
+        assert!(format!("{key:?}").ends_with(", .. }"));
+    }
+
+    #[test]
+    fn labels_give_different_keys() {
+        let root = RootKey::from_text(&"5a".repeat(32)).unwrap();
+        assert_ne!(root.derive("one"), root.derive("two"));
+        assert_eq!(root.derive("one"), root.derive("one"));
+    }
+}
