@@ -41,7 +41,8 @@ pub(crate) struct Exchange {
     plane: Plane,
     info: RequestInfo,
     status: Option<StatusCode>,
-    bytes_in: ByteCount,
+    /// Absent if the request has no body.
+    bytes_in: Option<ByteCount>,
     bytes_out: u64,
 }
 
@@ -56,14 +57,14 @@ impl Exchange {
             plane,
             info: RequestInfo::new("Unknown"),
             status: None,
-            bytes_in: ByteCount::default(),
+            bytes_in: None,
             bytes_out: 0,
         }
     }
 
     /// Where the request's body is counted.
-    pub(crate) fn bytes_in(&self) -> ByteCount {
-        Arc::clone(&self.bytes_in)
+    pub(crate) fn bytes_in(&mut self) -> ByteCount {
+        Arc::clone(self.bytes_in.get_or_insert_default())
     }
 
     /// There is an answer.
@@ -91,7 +92,7 @@ impl Drop for Exchange {
             operation: self.info.operation,
             status: self.status.map_or(CLIENT_CLOSED, |status| status.as_u16()),
             duration: self.started.elapsed(),
-            bytes_in: self.bytes_in.load(Ordering::Relaxed),
+            bytes_in: self.bytes_in.as_ref().map_or(0, |count| count.load(Ordering::Relaxed)),
             bytes_out: self.bytes_out,
         };
         self.app.metrics.in_flight.dec();

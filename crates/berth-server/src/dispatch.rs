@@ -26,10 +26,9 @@ pub(crate) async fn handle(
     connection: Arc<ConnectionState>,
     request: Request<Incoming>,
 ) -> Response<WatchedBody<Exchange>> {
-    let (mut parts, incoming) = request.into_parts();
+    let (parts, incoming) = request.into_parts();
     let plane = plane(&parts.method, parts.uri.path());
     let request_id = app.request_ids.next();
-    parts.extensions.insert(request_id);
     let mut exchange = Exchange::start(&app, request_id, parts.method.clone(), plane);
 
     let whole = http_body::Body::is_end_stream(&incoming);
@@ -64,7 +63,7 @@ fn plane(method: &Method, path: &str) -> Plane {
 async fn answer(
     app: &Arc<App>,
     plane: Plane,
-    parts: http::request::Parts,
+    mut parts: http::request::Parts,
     body: Body,
     request_id: RequestId,
 ) -> (Response<Body>, RequestInfo) {
@@ -80,6 +79,7 @@ async fn answer(
             oci::handle(app, &parts, host, body, request_id).await
         }
         Plane::Ecr => {
+            parts.extensions.insert(request_id);
             let mut response = ecr::handle(app, parts, body).await;
             let info = response.extensions_mut().remove().unwrap_or_else(|| RequestInfo::new("Unknown"));
             (response, info)

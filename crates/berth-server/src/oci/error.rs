@@ -90,7 +90,6 @@ pub(crate) enum Code {
     NameUnknown,
     SizeInvalid,
     TagInvalid,
-    TooManyRequests,
     Unauthorized,
     Unknown,
     Unsupported,
@@ -111,7 +110,6 @@ impl Code {
             Self::NameUnknown => "NAME_UNKNOWN",
             Self::SizeInvalid => "SIZE_INVALID",
             Self::TagInvalid => "TAG_INVALID",
-            Self::TooManyRequests => "TOOMANYREQUESTS",
             Self::Unauthorized => "UNAUTHORIZED",
             Self::Unknown => "UNKNOWN",
             Self::Unsupported => "UNSUPPORTED",
@@ -182,8 +180,10 @@ fn registry_outcome(error: &Error) -> (StatusCode, Code) {
         | Error::InvalidTagParameter(_)
         | Error::TooManyTags
         | Error::MissingDigestAndTag => (StatusCode::BAD_REQUEST, Code::Unsupported),
-        Error::LimitExceeded(_) => (StatusCode::TOO_MANY_REQUESTS, Code::TooManyRequests),
-        Error::AccessDenied { .. } | Error::TokenExpired => (StatusCode::FORBIDDEN, Code::Denied),
+        // A quota that is used up does not come back by trying again, as 429 would say.
+        Error::LimitExceeded(_) | Error::AccessDenied { .. } | Error::TokenExpired => {
+            (StatusCode::FORBIDDEN, Code::Denied)
+        }
         Error::TokenInvalid => (StatusCode::UNAUTHORIZED, Code::Unauthorized),
         Error::Body(BodyError::Idle(_)) => (StatusCode::REQUEST_TIMEOUT, Code::SizeInvalid),
         Error::Body(BodyError::Disconnected(_)) => (StatusCode::BAD_REQUEST, Code::SizeInvalid),
@@ -241,7 +241,11 @@ pub(crate) fn answer(error: &OciError, request_id: RequestId) -> Response<Body> 
         };
         (message.to_owned(), Some(json!({ "requestId": request_id.to_string() })))
     } else {
-        (error.to_string(), detail(error))
+        let message = match error {
+            OciError::Registry(Error::Body(why)) => why.to_string(),
+            other => other.to_string(),
+        };
+        (message, detail(error))
     };
     let mut response = body(status, code, &message, detail);
     headers(error, response.headers_mut());
@@ -258,4 +262,94 @@ pub(crate) fn body(status: StatusCode, code: Code, message: &str, detail: Option
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use berth_types::UploadId;
+    use http_body_util::BodyExt;
+
+    use super::*;
+    use crate::ecr::error::tests::registry_errors;
+    use crate::http::request_id::RequestIds;
+
+    /// One of every variant that is not the registry's.
+    fn protocol_errors() -> Vec<OciError> {
+        vec![
+            OciError::Path,
+            OciError::Method("GET, HEAD"),
+            OciError::Name(RepositoryName::parse("No").unwrap_err()),
+            OciError::Digest(berth_types::Digest::parse("sha256:0").unwrap_err()),
+            OciError::DigestMissing,
+            OciError::Tag(berth_types::Tag::parse("-").unwrap_err()),
+            OciError::UploadId { upload: "x".to_owned(), name: RepositoryName::parse("shop/api").unwrap() },
+            OciError::ContentRange("x".to_owned()),
+            OciError::ContentLength { range: 5, length: 3 },
+            OciError::Range { bytes: 10 },
+            OciError::PageSize,
+            OciError::PageStart,
+            OciError::TooManyTags,
+            OciError::Registry(Error::ManifestInvalid(ManifestError::TooLarge(
+                limits::MANIFEST_BYTES_MAX + 1,
+            ))),
+        ]
+    }
+
+    /// An answer on one line: status, code, text, then what else it says.
+    async fn row(error: OciError) -> String {
+        let request_id = RequestIds::new().next();
+        let response = answer(&error, request_id);
+        let status = response.status();
+        assert_eq!(response.headers()[header::CONTENT_TYPE], "application/json");
+        let mut more = String::new();
+        for (name, value) in response.headers() {
+            if *name != header::CONTENT_TYPE {
+                more.push_str(&format!(" [{name}: {}]", value.to_str().unwrap()));
+            }
+        }
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        let error = &body["errors"][0];
+        let (code, message) = (error["code"].as_str().unwrap(), error["message"].as_str().unwrap());
+        if status.is_server_error() {
+            assert_eq!(error["detail"]["requestId"], request_id.to_string());
+            assert!(!body.to_string().contains("/var/lib"), "{body}");
+        } else if !error["detail"].is_null() {
+            more.push_str(&format!(" {}", error["detail"]));
+        }
+        format!("{} {code}: {message}{more}", status.as_u16())
+    }
+
+    async fn rows(errors: Vec<OciError>) -> String {
+        let mut rows = Vec::new();
+        for error in errors {
+            rows.push(row(error).await);
+        }
+        rows.join("\n")
+    }
+
+    #[tokio::test]
+    async fn every_error_of_the_registry() {
+        let errors = registry_errors().into_iter().map(OciError::Registry).collect();
+        insta::assert_snapshot!(rows(errors).await);
+    }
+
+    #[tokio::test]
+    async fn every_error_of_the_protocol() {
+        insta::assert_snapshot!(rows(protocol_errors()).await);
+    }
+
+    #[test]
+    fn a_gap_says_where_to_go_on() {
+        let upload = UploadId::random();
+        let error = Error::UploadOutOfOrder {
+            upload,
+            name: RepositoryName::parse("shop/api").unwrap(),
+            first_byte: 9,
+            expected: 5,
+        };
+        let response = answer(&error.into(), RequestIds::new().next());
+        assert_eq!(response.headers()[header::RANGE], "0-4");
+        assert_eq!(response.headers()[header::LOCATION], format!("/v2/shop/api/blobs/uploads/{upload}"));
+    }
 }
