@@ -59,8 +59,8 @@ pub(crate) struct Outcome {
     pub(crate) status: StatusCode,
     /// `__type`.
     pub(crate) kind: &'static str,
-    /// The text for the client; none for 5xx, which get one with the request id.
-    pub(crate) message: Option<String>,
+    /// The text for the client.
+    pub(crate) message: String,
     /// Members beside `__type` and `message`.
     pub(crate) members: Map<String, Value>,
 }
@@ -69,9 +69,10 @@ impl Outcome {
     /// The body of the answer.
     #[must_use]
     pub(crate) fn body(self, request_id: &str) -> Value {
-        let message = self
-            .message
-            .unwrap_or_else(|| format!("The registry failed to handle the request with id {request_id}."));
+        let mut message = self.message;
+        if self.status.is_server_error() {
+            message.push_str(&format!(" (request id {request_id})"));
+        }
         let mut body = Map::new();
         body.insert("__type".to_owned(), self.kind.into());
         body.insert("message".to_owned(), message.into());
@@ -101,8 +102,7 @@ pub(crate) fn outcome(error: &ApiError) -> Outcome {
             (StatusCode::FORBIDDEN, "InvalidSignatureException")
         }
     };
-    let message = (!status.is_server_error()).then(|| message(error));
-    Outcome { status, kind, message, members: members(error) }
+    Outcome { status, kind, message: message(error), members: members(error) }
 }
 
 fn status_and_kind(error: &Error) -> (StatusCode, &'static str) {
@@ -156,6 +156,9 @@ fn message(error: &ApiError) -> String {
     match error {
         ApiError::Registry(Error::ManifestInvalid(invalid)) => manifest_message(invalid),
         ApiError::Registry(Error::Body(cause)) => cause.to_string(),
+        ApiError::Registry(Error::StorageFull) => "The registry has no room to store this".to_owned(),
+        // What went wrong inside is for the log.
+        ApiError::Registry(Error::Internal { .. }) => "The registry failed to handle the request".to_owned(),
         error => error.to_string(),
     }
 }
@@ -184,7 +187,7 @@ fn members(error: &ApiError) -> Map<String, Value> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use berth_registry::ImageId;
     use berth_types::digest::DigestError;
@@ -204,7 +207,7 @@ mod tests {
 
     /// One of every variant. A new one does not compile until it is answered for in `status_and_kind`; this list is
     /// what shows how.
-    fn registry_errors() -> Vec<Error> {
+    pub(crate) fn registry_errors() -> Vec<Error> {
         let (digest, tag, upload) =
             (Digest::sha256(b"x"), Tag::parse("v1").unwrap(), UploadId::parse(UPLOAD).unwrap());
         let (name, account) = (name(), account());
@@ -287,6 +290,29 @@ mod tests {
         insta::assert_snapshot!(rows.join("\n"));
         for row in rows.iter().filter(|row| row.starts_with('5')) {
             assert!(row.contains("REQUEST-ID") && !row.contains("/var/lib"), "{row}");
+        }
+    }
+
+    /// The variant's name, as `docs/errors.md` has it.
+    fn variant(error: &Error) -> String {
+        let debug = format!("{error:?}");
+        let name = |text: &str| text.split([' ', '(', '{']).next().unwrap_or_default().to_owned();
+        match debug.strip_prefix("Body(") {
+            Some(cause) => format!("Body({})", name(cause)),
+            None => name(&debug),
+        }
+    }
+
+    #[test]
+    fn the_documentation_says_the_same() {
+        let page = include_str!("../../../../docs/errors.md");
+        for error in registry_errors() {
+            let variant = variant(&error);
+            let outcome = outcome(&error.into());
+            let row = page.lines().find(|line| line.starts_with(&format!("| `{variant}`")));
+            let row = row.unwrap_or_else(|| panic!("docs/errors.md has no row for {variant}"));
+            let cell = format!("| {} {}", outcome.status.as_u16(), outcome.kind);
+            assert!(row.contains(&cell), "{row} should have {cell}");
         }
     }
 

@@ -7,7 +7,7 @@
 //!
 //! Rules about repositories and images are not here: they are the registry's.
 
-mod error;
+pub(crate) mod error;
 mod ops;
 mod page_token;
 mod sts;

@@ -263,3 +263,20 @@ async fn a_referrer_names_its_subject() {
     assert_eq!(detail["artifactMediaType"], "application/vnd.example.signature");
     assert_eq!(detail.get("imageTags"), None);
 }
+
+#[tokio::test]
+async fn one_answer_holds_so_many_bytes_of_manifests() {
+    let server = Server::with_repository().await;
+    server.push_image(NAME, "one", None).await;
+    let mut large: Value = serde_json::from_str(&image("one")).unwrap();
+    large["annotations"] = json!({"filling": "x".repeat(4_000_000)});
+    server
+        .ok("PutImage", json!({"repositoryName": NAME, "imageManifest": large.to_string(), "imageTag": "v1"}))
+        .await;
+    let get =
+        |count: usize| json!({"repositoryName": NAME, "imageIds": vec![json!({"imageTag": "v1"}); count]});
+    let got = server.ok("BatchGetImage", get(8)).await;
+    assert_eq!(got["failures"], json!([]));
+    let (kind, _) = server.refused("BatchGetImage", get(100)).await;
+    assert_eq!(kind, "LimitExceededException");
+}

@@ -117,7 +117,7 @@ async fn a_download_url_works_until_it_expires() {
     let answer = transcript.call("GetDownloadUrlForLayer", input).await;
     let url = answer["downloadUrl"].as_str().unwrap();
     assert_eq!(server.get(url).await, (StatusCode::OK, b"content".to_vec()));
-    let spoiled = format!("{}x", url);
+    let spoiled = format!("{url}x");
     assert_eq!(server.get(&spoiled).await.0, StatusCode::FORBIDDEN);
     server.clock.advance(Duration::from_secs(60 * limits::DOWNLOAD_URL_MINUTES + 1));
     assert_eq!(server.get(url).await.0, StatusCode::FORBIDDEN);

@@ -141,6 +141,19 @@ async fn bodies_have_a_limit() {
 }
 
 #[tokio::test]
+async fn a_client_that_stops_sending_is_told_so() {
+    let server = crate::support::Server::impatient().await;
+    let head = format!(
+        "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: {JSON}\r\nX-Amz-Target: {TARGET}.PutImage\r\n\
+         X-Amz-Date: 20261123T120000Z\r\nAuthorization: {}\r\nContent-Length: 100\r\n\r\n{{\"",
+        authorization("AKID", "us-east-1", "ecr")
+    );
+    let answer = server.raw(head.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    assert!(answer.contains("\"__type\":\"RequestTimeoutException\""), "{answer}");
+}
+
+#[tokio::test]
 async fn tokens_for_docker() {
     let server = Server::start().await;
     let mut transcript = Transcript::new(&server);
