@@ -75,7 +75,6 @@ struct Inner {
     meta: Arc<dyn MetaStore>,
     blobs: SealedBlobs,
     clock: Arc<dyn Clock>,
-    opened_at: Timestamp,
     keys: DomainKeys,
     tokens: Signer,
     downloads: Signer,
@@ -116,7 +115,6 @@ impl Registry {
             config,
             meta,
             blobs: SealedBlobs::new(blobs),
-            opened_at: clock.now(),
             clock,
             tokens: Signer::new(&root_key, "docker-token"),
             downloads: Signer::new(&root_key, "download-url"),
@@ -253,11 +251,6 @@ impl Registry {
 
     pub(crate) fn pulls(&self) -> &Pulls {
         &self.inner.pulls
-    }
-
-    /// When this process opened the registry.
-    pub(crate) fn opened_at(&self) -> Timestamp {
-        self.inner.opened_at
     }
 
     pub(crate) fn now(&self) -> Timestamp {

@@ -11,8 +11,10 @@ use std::time::Duration;
 use berth_store::seal::BlobWriter;
 use berth_types::{Algorithm, Timestamp, UploadId};
 
-/// Sessions that something is kept for. A writer holds some file descriptor and up to 600 KiB.
-const KEPT_SESSIONS_MAX: usize = 32;
+/// Writers kept open. Each holds a file descriptor and up to 600 KiB.
+const WRITERS_KEPT_MAX: usize = 32;
+/// Sessions that were started here and got no byte yet, of which that is remembered.
+const STARTED_KEPT_MAX: usize = 4_096;
 /// How long something is kept.
 const KEPT_SECONDS_MAX: Duration = Duration::from_secs(60);
 
@@ -22,19 +24,28 @@ pub(crate) struct Sessions {
     state: Arc<Mutex<State>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     claimed: HashSet<UploadId>,
-    kept: HashMap<UploadId, (Timestamp, Kept)>,
+    started: Recent<Option<Algorithm>>,
+    writers: Recent<BlobWriter>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        let (started, writers) = (Recent::new(STARTED_KEPT_MAX), Recent::new(WRITERS_KEPT_MAX));
+        Self { claimed: HashSet::new(), started, writers }
+    }
 }
 
 /// What is kept of a session between two requests.
 #[derive(Debug)]
-pub(crate) struct Kept {
+pub(crate) enum Kept {
+    /// It was started here and nothing was ever written to it, so its object does not exist; and the digest algorithm that
+    /// the client announced.
+    Started(Option<Algorithm>),
     /// A writer that stands where the session stands.
-    pub(crate) writer: Option<BlobWriter>,
-    /// The digest algorithm that the client announced.
-    pub(crate) announced: Option<Algorithm>,
+    Writer(BlobWriter),
 }
 
 /// The right to write to a session, until it is dropped.
@@ -51,15 +62,21 @@ impl Sessions {
         if !state.claimed.insert(upload) {
             return None;
         }
-        let kept = state.kept.remove(&upload).map(|(_, kept)| kept);
+        let started = state.started.take(upload).map(Kept::Started);
+        let kept = started.or_else(|| state.writers.take(upload).map(Kept::Writer));
         Some((Claim { sessions: self.clone(), upload }, kept))
     }
 
     /// Keeps something for the session's next request; the longest kept makes room.
     pub(crate) fn keep(&self, upload: UploadId, kept: Kept, now: Timestamp) {
         let mut state = self.lock();
-        let dropped = state.make_room(now);
-        state.kept.insert(upload, (now, kept));
+        let dropped = match kept {
+            Kept::Started(announced) => {
+                state.started.put(upload, announced, now);
+                Vec::new()
+            }
+            Kept::Writer(writer) => state.writers.put(upload, writer, now),
+        };
         drop(state);
         // Closing files is not for a critical section.
         drop(dropped);
@@ -67,7 +84,10 @@ impl Sessions {
 
     /// Drops what was kept for too long.
     pub(crate) fn drop_idle(&self, now: Timestamp) {
-        let dropped = self.lock().take_idle(now);
+        let mut state = self.lock();
+        state.started.take_idle(now);
+        let dropped = state.writers.take_idle(now);
+        drop(state);
         drop(dropped);
     }
 
@@ -76,19 +96,39 @@ impl Sessions {
     }
 }
 
-impl State {
-    fn take_idle(&mut self, now: Timestamp) -> Vec<(Timestamp, Kept)> {
-        let idle = |since: Timestamp| now.since(since) > KEPT_SECONDS_MAX || since > now;
-        self.kept.extract_if(|_, (since, _)| idle(*since)).map(|(_, kept)| kept).collect()
+/// Something for some sessions, for a while.
+#[derive(Debug)]
+struct Recent<T> {
+    entries: HashMap<UploadId, (Timestamp, T)>,
+    max: usize,
+}
+
+impl<T> Recent<T> {
+    fn new(max: usize) -> Self {
+        Self { entries: HashMap::new(), max }
     }
 
-    fn make_room(&mut self, now: Timestamp) -> Vec<(Timestamp, Kept)> {
-        let mut dropped = self.take_idle(now);
-        if self.kept.len() >= KEPT_SESSIONS_MAX {
-            let longest = self.kept.iter().min_by_key(|(_, (since, _))| *since).map(|(upload, _)| *upload);
-            dropped.extend(longest.and_then(|upload| self.kept.remove(&upload)));
+    fn take(&mut self, upload: UploadId) -> Option<T> {
+        self.entries.remove(&upload).map(|(_, kept)| kept)
+    }
+
+    /// Returns what had to make room.
+    fn put(&mut self, upload: UploadId, kept: T, now: Timestamp) -> Vec<T> {
+        let mut dropped = Vec::new();
+        if self.entries.len() >= self.max {
+            dropped = self.take_idle(now);
         }
+        if self.entries.len() >= self.max {
+            let longest = self.entries.iter().min_by_key(|(_, (since, _))| *since).map(|(upload, _)| *upload);
+            dropped.extend(longest.and_then(|upload| self.take(upload)));
+        }
+        self.entries.insert(upload, (now, kept));
         dropped
+    }
+
+    fn take_idle(&mut self, now: Timestamp) -> Vec<T> {
+        let idle = |since: Timestamp| now.since(since) > KEPT_SECONDS_MAX || since > now;
+        self.entries.extract_if(|_, (since, _)| idle(*since)).map(|(_, (_, kept))| kept).collect()
     }
 }
 
@@ -102,10 +142,6 @@ impl Drop for Claim {
 mod tests {
     use super::*;
 
-    fn nothing() -> Kept {
-        Kept { writer: None, announced: Some(Algorithm::Sha512) }
-    }
-
     #[test]
     fn one_claim_at_a_time() {
         let (sessions, upload) = (Sessions::default(), UploadId::random());
@@ -118,16 +154,18 @@ mod tests {
 
     #[test]
     fn what_is_kept_is_bounded_in_number_and_in_time() {
-        let sessions = Sessions::default();
-        let uploads: Vec<_> = (0..=KEPT_SESSIONS_MAX).map(|_| UploadId::random()).collect();
+        let mut recent = Recent::new(3);
+        let uploads: Vec<_> = (0..4).map(|_| UploadId::random()).collect();
         let at = |index: usize| Timestamp::from_millis(i64::try_from(index).unwrap());
         for (index, upload) in uploads.iter().enumerate() {
-            sessions.keep(*upload, nothing(), at(index));
+            let dropped = recent.put(*upload, index, at(index));
+            assert_eq!(dropped, if index == 3 { vec![0] } else { vec![] }, "the first makes room");
         }
-        assert!(sessions.claim(uploads[0]).unwrap().1.is_none(), "the first made room");
-        assert!(sessions.claim(uploads[1]).unwrap().1.is_some());
-        sessions.drop_idle(at(2).plus(KEPT_SECONDS_MAX).plus(Duration::from_millis(1)));
-        assert!(sessions.claim(uploads[2]).unwrap().1.is_none());
-        assert!(sessions.claim(uploads[3]).unwrap().1.is_some());
+        assert_eq!(recent.take(uploads[0]), None);
+        assert_eq!(recent.take(uploads[2]), Some(2));
+        let mut idle = recent.take_idle(at(2).plus(KEPT_SECONDS_MAX));
+        assert_eq!((idle.pop(), recent.take(uploads[3])), (Some(1), Some(3)));
+        recent.put(uploads[0], 9, at(1_000));
+        assert_eq!(recent.take_idle(at(0)), [9], "the clock went back");
     }
 }

@@ -57,10 +57,8 @@ impl Registry {
     ) -> Result<UploadId> {
         let target = self.target(caller, Operation::InitiateLayerUpload, name).await?;
         let upload = self.new_session(&target).await?;
-        if algorithm == Some(Algorithm::Sha512) {
-            // Only a hint: without it the object is read a second time at the end.
-            self.sessions().keep(upload.id, Kept { writer: None, announced: algorithm }, self.now());
-        }
+        // Only a hint: without it the object is read a second time at the end.
+        self.sessions().keep(upload.id, Kept::Started(algorithm), self.now());
         Ok(upload.id)
     }
 
@@ -135,7 +133,8 @@ impl Registry {
         let record = self.new_session(&target).await?;
         let (claim, _) = self.sessions().claim(record.id).ok_or(Error::UploadBusy(record.id))?;
         let key = self.key_of(&target.record).await?;
-        let mut writing = Writing::new(self.clone(), claim, target.place, key, record, None);
+        let mut writing =
+            Writing::new(self.clone(), claim, target.place, key, record, Some(Kept::Started(None)));
         writing.discard_unless_completed();
         writing.announce(&[*digest]);
         writing.complete(chunk, vec![*digest]).await

@@ -36,6 +36,8 @@ struct Session {
     place: Place,
     key: DomainKey,
     record: UploadRecord,
+    /// Nothing was ever written, so there is no object yet.
+    fresh: bool,
     /// A digest algorithm that will be asked for at the end, besides SHA-256.
     also: Option<Algorithm>,
     discard_unless_completed: bool,
@@ -50,10 +52,16 @@ impl Writing {
         record: UploadRecord,
         kept: Option<Kept>,
     ) -> Self {
-        let (writer, also) = kept.map_or((None, None), |kept| (kept.writer, kept.announced));
         let stands_at = record.progress.bytes;
-        let kept = writer.filter(|writer| writer.bytes() == stands_at && stands_at > 0);
-        let session = Session { registry, claim, place, key, record, also, discard_unless_completed: false };
+        let (fresh, also, kept) = match kept {
+            Some(Kept::Started(announced)) => (true, announced, None),
+            Some(Kept::Writer(writer)) => {
+                (false, None, Some(writer).filter(|writer| writer.bytes() == stands_at))
+            }
+            None => (false, None, None),
+        };
+        let discard_unless_completed = false;
+        let session = Session { registry, claim, place, key, record, fresh, also, discard_unless_completed };
         Self { session, kept }
     }
 
@@ -140,8 +148,8 @@ impl Session {
         }
         let (blobs, object) = (self.registry.blobs(), self.record.object);
         let Some(checkpoint) = &self.record.progress.checkpoint else {
-            if self.record.created_at < self.registry.opened_at() {
-                // An attempt that ended with the process before this one may have left something under this name.
+            if !self.fresh {
+                // An attempt that failed, or ended with its process, may have left something under this name.
                 let deleted = blobs.delete(object).await;
                 deleted.map_err(|error| failure::sealed("delete a half-written object", error))?;
             }
@@ -190,8 +198,7 @@ impl Session {
             self.give_up(Some(writer)).await;
             return Ok(bytes);
         }
-        let kept = Kept { writer: Some(writer), announced: self.also };
-        self.registry.sessions().keep(self.record.id, kept, self.registry.now());
+        self.registry.sessions().keep(self.record.id, Kept::Writer(writer), self.registry.now());
         drop(self.claim);
         Ok(bytes)
     }

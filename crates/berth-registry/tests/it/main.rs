@@ -4,6 +4,7 @@ mod blobs;
 mod deletion;
 mod downloads;
 mod faults;
+mod faulty_meta;
 mod fixture;
 mod images;
 mod lifecycle_policies;
