@@ -7,6 +7,7 @@
 
 pub mod compile;
 pub mod evaluate;
+pub mod lint;
 pub mod policy;
 
 pub use compile::{CompileError, Compiled, Retention, RuleOrigin, as_written, compile, mission_default};
@@ -14,7 +15,8 @@ pub use evaluate::{
     AgeClock, Decision, Departure, Evaluation, Explanation, Image, ImageKind, ImageStorage, Outcome,
     RuleStats, RuleTrace, Why, evaluate, explain,
 };
+pub use lint::{Finding, Lint, Severity, lint, lint_text};
 pub use policy::{
-    Action, Clause, Count, Policy, PolicyError, Rule, Selection, StorageClass, TagList, TagSelector,
-    Violation,
+    Action, Clause, Count, Policy, PolicyError, Rule, Selection, SourceMap, StorageClass, TagList,
+    TagSelector, Violation,
 };

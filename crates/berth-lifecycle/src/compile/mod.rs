@@ -10,6 +10,8 @@
 
 mod overlap;
 
+pub(crate) use overlap::implies;
+
 use berth_types::{WildcardPattern, limits};
 
 use crate::policy::{
@@ -329,8 +331,8 @@ fn widest(index: usize, patterns: &[String], warnings: &mut Vec<String>) -> Vec<
         let covers = |(other_place, other): (usize, &String)| {
             // Of two that say the same (`a*` and `a**`), the first stays.
             other_place != place
-                && overlap::implies(pattern, other)
-                && (!overlap::implies(other, pattern) || other_place < place)
+                && implies(pattern, other)
+                && (!implies(other, pattern) || other_place < place)
         };
         match patterns.iter().enumerate().find(|candidate| covers(*candidate)) {
             None => kept.push(pattern.clone()),

@@ -44,7 +44,7 @@ pub(super) struct Candidate {
 
 /// Whether every text that fits `narrow` fits `wide`. A `*` of `narrow` can only be taken by a `*` of `wide`, so it is
 /// enough to match the pattern as if it were a tag.
-pub(super) fn implies(narrow: &str, wide: &str) -> bool {
+pub(crate) fn implies(narrow: &str, wide: &str) -> bool {
     WildcardPattern::new(wide).matches(narrow)
 }
 

@@ -8,6 +8,7 @@ mod json;
 mod parse;
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use serde::ser::{Serialize, SerializeStruct as _, Serializer};
 
@@ -99,19 +100,54 @@ pub enum Action {
     Archive,
 }
 
+/// Where the parts of a policy stand in the text it was read from.
+#[derive(Debug)]
+pub struct SourceMap {
+    /// For each rule in the order of priorities, its place in the array.
+    order: Vec<usize>,
+    locator: parse::Locator,
+}
+
+impl SourceMap {
+    /// The place in the text's `rules` array of the rule at `place` in [`Policy::rules`].
+    #[must_use]
+    pub fn array_index(&self, place: usize) -> usize {
+        self.order.get(place).copied().unwrap_or(place)
+    }
+
+    /// The bytes of the value at a JSON pointer into the text, or of the nearest value around it.
+    #[must_use]
+    pub fn span(&self, pointer: &str) -> Option<Range<usize>> {
+        self.locator.find(pointer)
+    }
+}
+
 impl Policy {
     /// Reads and checks the text of a policy (`lifecyclePolicyText`).
     ///
     /// # Errors
     /// [`PolicyError`] with every violation found in the text.
     pub fn parse(text: &str) -> Result<Self, PolicyError> {
+        Self::parse_mapped(text).map(|(policy, _)| policy)
+    }
+
+    /// Like [`Policy::parse`], and says where in the text everything stands.
+    ///
+    /// # Errors
+    /// [`PolicyError`] with every violation found in the text.
+    pub fn parse_mapped(text: &str) -> Result<(Self, SourceMap), PolicyError> {
         let parse::Parsed { rules, mut violations, locator } = parse::parse(text);
         let pairs: Vec<_> = rules.iter().map(|(index, rule)| (*index, rule)).collect();
         violations.extend(checks::check(&pairs, &locator));
         if let Some(error) = PolicyError::new(violations) {
             return Err(error);
         }
-        Ok(Self::sorted(rules.into_iter().map(|(_, rule)| rule).collect()))
+        let mut places: Vec<(u32, usize)> =
+            rules.iter().map(|(index, rule)| (rule.priority, *index)).collect();
+        places.sort_unstable();
+        let order = places.into_iter().map(|(_, index)| index).collect();
+        let policy = Self::sorted(rules.into_iter().map(|(_, rule)| rule).collect());
+        Ok((policy, SourceMap { order, locator }))
     }
 
     /// Checks rules that were put together by a program. Every check that applies to a text applies here.

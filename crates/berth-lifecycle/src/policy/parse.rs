@@ -27,6 +27,7 @@ pub(super) struct Parsed {
 }
 
 /// Knows where in the text a JSON pointer leads.
+#[derive(Debug)]
 pub(super) struct Locator(HashMap<String, Range<usize>>);
 
 impl Locator {
