@@ -61,14 +61,31 @@ impl Target {
         self.server.as_ref().context("this test must own the server: unset BERTH_E2E_URL")
     }
 
+    /// The same, to stop it in its own way.
+    ///
+    /// # Errors
+    /// When the target is somebody else's.
+    pub fn server_mut(&mut self) -> Result<&mut Server> {
+        self.server.as_mut().context("this test must own the server: unset BERTH_E2E_URL")
+    }
+
+    /// Asks the process to stop and waits until it has.
+    ///
+    /// # Errors
+    /// When the target is somebody else's, or does not stop.
+    pub async fn stop(&mut self) -> Result<()> {
+        self.server_mut()?.terminate().await.map(|_| ())
+    }
+
     /// Kills the process and starts it again on the same data.
     ///
     /// # Errors
     /// When the target is somebody else's, or does not start again.
     pub async fn kill_and_restart(&mut self) -> Result<()> {
-        let server = self.server.as_mut().context("this test must own the server: unset BERTH_E2E_URL")?;
+        let server = self.server_mut()?;
         server.kill_and_restart().await?;
-        server.url().clone_into(&mut self.url);
+        let url = server.url().to_owned();
+        self.url = url;
         Ok(())
     }
 

@@ -78,7 +78,7 @@ async fn a_page_as_long_as_the_list_has_no_next() -> Result<()> {
 async fn n_that_is_no_number_is_refused() -> Result<()> {
     let target = Target::start().await?;
     let repository = tagged(&target, &["a"]).await?;
-    for n in ["-1", "x", "1e3", "99999999999999999999999"] {
+    for n in ["-1", "x", "1e3", "1.5"] {
         repository.get(&format!("/tags/list?n={n}")).await?.expect(&[400])?;
     }
     Ok(())
