@@ -12,6 +12,8 @@ pub(crate) const TARGET_HEADER: &str = "x-amz-target";
 pub(crate) const SERVICE: &str = "AmazonEC2ContainerRegistry_V20150921";
 /// The content type of requests and answers.
 pub(crate) const CONTENT_TYPE_JSON: &str = "application/x-amz-json-1.1";
+/// How much of a client's text an error repeats.
+const ECHO_CHARS_MAX: usize = 256;
 
 /// Reads target and content type. AWS routes by both, before it looks at the signature or the body.
 ///
@@ -24,12 +26,17 @@ pub(crate) fn operation_of(headers: &HeaderMap) -> Result<Operation, ApiError> {
         .split_once('.')
         .filter(|(service, _)| *service == SERVICE)
         .and_then(|(_, name)| operation_of_name(name));
-    let Some(operation) = operation else { return Err(ApiError::UnknownOperation(Some(target.to_owned()))) };
+    let Some(operation) = operation else { return Err(ApiError::UnknownOperation(Some(echo(target)))) };
     if !is_json(headers) {
         let found = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("none");
-        return Err(ApiError::ContentType(found.to_owned()));
+        return Err(ApiError::ContentType(echo(found)));
     }
     Ok(operation)
+}
+
+/// A client's text as an error repeats it: not more than an error should hold.
+fn echo(text: &str) -> String {
+    text.chars().take(ECHO_CHARS_MAX).collect()
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

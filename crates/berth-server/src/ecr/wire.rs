@@ -8,18 +8,21 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use axum::body::Body;
-use berth_registry::{Encryption, Registry, RepositoryRecord};
+use berth_registry::{Encryption, Error, Registry, RepositoryRecord};
 use berth_types::{RepositoryArn, TagMutability};
+use bytes::Bytes;
 use data_encoding::BASE64;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response, StatusCode};
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use crate::ecr::error::ApiError;
 use crate::ecr::target::CONTENT_TYPE_JSON;
 
+/// Bodies up to this size are read where they arrive.
+const INLINE_BYTES_MAX: usize = 256 * 1024;
 /// How much of a parser's text an error repeats; it may quote what the client sent.
 const ERROR_CHARS_MAX: usize = 300;
 
@@ -96,16 +99,31 @@ pub(crate) fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, ApiError
     }
 }
 
+/// Reads a large body on a thread that may be busy for a while: decoding 20 MiB takes tens of milliseconds, for which no
+/// other client's request should wait.
+///
+/// # Errors
+/// As [`read`]; an internal error if the thread breaks down.
+pub(crate) async fn read_large<T>(body: Bytes) -> Result<T, ApiError>
+where
+    T: DeserializeOwned + Send + 'static,
+{
+    if body.len() <= INLINE_BYTES_MAX {
+        return read(&body);
+    }
+    let read = tokio::task::spawn_blocking(move || read(&body));
+    read.await.unwrap_or_else(|source| {
+        Err(Error::Internal { action: "decode a request's body", source: source.into() }.into())
+    })
+}
+
 /// Writes an answer.
 ///
 /// # Errors
 /// An internal error if the output cannot be written, which none of ours can cause.
 pub(crate) fn json(status: StatusCode, output: &impl Serialize) -> Result<Response<Body>, ApiError> {
     let body = serde_json::to_vec(output).map_err(|source| {
-        ApiError::Registry(berth_registry::Error::Internal {
-            action: "write an answer",
-            source: source.into(),
-        })
+        ApiError::Registry(Error::Internal { action: "write an answer", source: source.into() })
     })?;
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;

@@ -1,6 +1,6 @@
 //! What holds for every operation: signatures, targets, bodies, tokens for docker, and `sts:GetCallerIdentity`.
 
-use berth_types::limits;
+use berth_types::{Digest, limits};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
@@ -88,6 +88,43 @@ async fn a_registry_id_that_is_none_is_refused_everywhere() {
             "Invalid parameter at 'registryId' failed to satisfy constraint: 'Member must satisfy regular expression \
              pattern: [0-9]{12}'"
         );
+    }
+}
+
+#[tokio::test]
+async fn another_accounts_registry_is_closed_to_every_operation() {
+    let server = Server::with_repository().await;
+    let (digest, upload) = (Digest::sha256(b"x"), "2f1a7e7a-7b55-4c0c-9a43-1d7a64b7f0a1");
+    let policy = " ".repeat(100);
+    let arn = "arn:aws:ecr:us-east-1:210987654321:repository/shop/api";
+    for operation in OPERATIONS {
+        let more = match operation {
+            // A token speaks for the caller wherever it is used; what it may do there is asked there.
+            "GetAuthorizationToken" => continue,
+            "TagResource" => json!({"resourceArn": arn, "tags": [{"Key": "a", "Value": "b"}]}),
+            "UntagResource" => json!({"resourceArn": arn, "tagKeys": ["a"]}),
+            "ListTagsForResource" => json!({"resourceArn": arn}),
+            "BatchCheckLayerAvailability" => json!({"layerDigests": [digest]}),
+            "BatchDeleteImage" | "BatchGetImage" => json!({"imageIds": [{"imageTag": "v1"}]}),
+            "CompleteLayerUpload" => json!({"uploadId": upload, "layerDigests": [digest]}),
+            "GetDownloadUrlForLayer" => json!({"layerDigest": digest}),
+            "PutImage" => json!({"imageManifest": crate::ecr_support::image("one")}),
+            "PutImageScanningConfiguration" => json!({"imageScanningConfiguration": {"scanOnPush": true}}),
+            "PutImageTagMutability" => json!({"imageTagMutability": "MUTABLE"}),
+            "PutLifecyclePolicy" => json!({"lifecyclePolicyText": policy}),
+            "UploadLayerPart" => {
+                json!({"uploadId": upload, "partFirstByte": 0, "partLastByte": 0, "layerPartBlob": "eA=="})
+            }
+            _ => json!({}),
+        };
+        let mut input = json!({"repositoryName": "shop/api", "registryId": "210987654321"});
+        input.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let answer = server.call(operation, input).await;
+        let found = (answer.status, &answer.body["__type"]);
+        let expected = (StatusCode::FORBIDDEN, &"AccessDeniedException".into());
+        assert_eq!(found, expected, "{operation}: {}", answer.body);
+        let action = format!("is not authorized to perform: ecr:{operation} on resource: ");
+        assert!(answer.body["message"].as_str().unwrap().contains(&action), "{}", answer.body);
     }
 }
 

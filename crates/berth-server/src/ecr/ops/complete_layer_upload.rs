@@ -1,7 +1,7 @@
 //! `CompleteLayerUpload`.
 
-use berth_registry::Error;
 use berth_registry::uploads::Chunk;
+use berth_registry::{Error, Operation};
 use futures_util::stream;
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +32,7 @@ pub(super) async fn run(call: Call) -> Result<Output, ApiError> {
     let name = call.repository(input.repository_name.as_deref())?;
     let upload = validate::upload_id(input.upload_id.as_deref())?;
     let digests = validate::layer_digests(&validate::required("layerDigests", input.layer_digests)?)?;
+    call.registry().authorize(&caller, Operation::CompleteLayerUpload, Some(&name))?;
     // The OCI plane completes uploads of nothing, as the empty blob; ECR's API does not.
     if call.registry().upload_bytes(&caller, &name, upload).await? == 0 {
         return Err(Error::UploadEmpty(upload).into());

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ecr::error::ApiError;
 use crate::ecr::wire::Blob;
-use crate::ecr::{Call, validate};
+use crate::ecr::{Call, validate, wire};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -34,9 +34,8 @@ pub(super) struct Output {
 }
 
 pub(super) async fn run(mut call: Call) -> Result<Output, ApiError> {
-    let input: Input = call.input()?;
-    // The part has been decoded: the base64 it came in need not wait for the disk with it.
-    call.body = Bytes::new();
+    // Taken, so that the base64 of a part is gone while the part itself waits for the disk.
+    let input: Input = wire::read_large(std::mem::take(&mut call.body)).await?;
     let caller = call.caller(input.registry_id.as_deref())?;
     let name = call.repository(input.repository_name.as_deref())?;
     let upload = validate::upload_id(input.upload_id.as_deref())?;
