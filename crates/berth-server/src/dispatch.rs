@@ -1,8 +1,10 @@
 //! From a request as hyper gives it to the plane that answers it, and back.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use axum::body::Body;
+use futures_util::FutureExt;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
@@ -40,7 +42,14 @@ pub(crate) async fn handle(
         Body::new(RequestBody::new(incoming, idle, exchange.bytes_in(), connection))
     };
 
-    let (mut response, info) = answer(&app, plane, parts, body, request_id).await;
+    // A panic is a bug of ours. It must not take the other requests of the connection with it, nor leave the client
+    // without an answer; what it left half-done is undone by dropping it, as if the client had gone away.
+    let answered = AssertUnwindSafe(answer(&app, plane, parts, body, request_id)).catch_unwind().await;
+    let (mut response, info) = answered.unwrap_or_else(|_| {
+        tracing::error!(%request_id, "request failed: the server panicked");
+        let text = format!("internal error; the request id is {request_id}\n");
+        (plain(StatusCode::INTERNAL_SERVER_ERROR, text), RequestInfo::new("Unknown"))
+    });
     let name = if plane == Plane::Ecr { AMAZON_REQUEST_ID } else { REQUEST_ID };
     response.headers_mut().insert(name, request_id.header());
     // Nothing here is a page: a browser must not take it for one.

@@ -93,13 +93,11 @@ pub(crate) struct Metrics {
     repositories: Gauge,
     images: Gauge,
     uploads: Gauge,
+    resident: Gauge,
 }
 
 impl Metrics {
     pub(crate) fn new() -> Self {
-        let mut registry = Registry::with_prefix("berth");
-        let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
-        registry.register("build", "The running version", build);
         let histogram: fn() -> Histogram = || Histogram::new(DURATION_BUCKETS);
         let metrics = Self {
             requests: Family::default(),
@@ -111,13 +109,18 @@ impl Metrics {
             repositories: Gauge::default(),
             images: Gauge::default(),
             uploads: Gauge::default(),
-            registry,
+            resident: Gauge::default(),
+            registry: Registry::default(),
         };
         metrics.registered()
     }
 
     fn registered(mut self) -> Self {
-        let registry = &mut self.registry;
+        let help = "Memory of the process that is in RAM";
+        self.registry.register_with_unit("process_resident_memory", help, Unit::Bytes, self.resident.clone());
+        let registry = self.registry.sub_registry_with_prefix("berth");
+        let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        registry.register("build", "The running version", build);
         registry.register("requests", "Requests answered", self.requests.clone());
         registry.register_with_unit(
             "request_duration",
@@ -158,10 +161,19 @@ impl Metrics {
         ] {
             gauge.set(i64::try_from(total).unwrap_or(i64::MAX));
         }
+        self.resident.set(resident_bytes().unwrap_or(0));
         let mut text = String::with_capacity(16 * 1024);
         prometheus_client::encoding::text::encode(&mut text, &self.registry)?;
         Ok(text)
     }
+}
+
+/// What the kernel says; `None` where there is no `/proc`.
+fn resident_bytes() -> Option<i64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kilobytes: i64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kilobytes.checked_mul(1024)
 }
 
 #[cfg(test)]
@@ -191,6 +203,7 @@ mod tests {
             "berth_repositories 3",
             "berth_images 5",
             "berth_uploads_open 1",
+            "process_resident_memory_bytes ",
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }

@@ -11,6 +11,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -85,15 +86,29 @@ async fn accept(
         let (app, builder) = (Arc::clone(app), Arc::clone(&builder));
         connections.spawn(async move {
             let _slot = slot;
-            let gauge = app.metrics.connections.clone();
-            gauge.inc();
+            let _counted = Counted::new(&app.metrics.connections);
             let served = connection(app, &builder, socket, watcher).await;
-            gauge.dec();
             if let Err(error) = served {
                 tracing::debug!(error = chain(&*error), "connection ended early");
             }
         });
         while connections.try_join_next().is_some() {}
+    }
+}
+
+/// Counts as one while it lives, whatever ends it.
+struct Counted(Gauge);
+
+impl Counted {
+    fn new(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 

@@ -17,7 +17,7 @@ mod uploads;
 use std::sync::Arc;
 
 use axum::body::Body;
-use berth_registry::Caller;
+use berth_registry::{Caller, Error};
 use berth_types::RepositoryName;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
@@ -48,32 +48,39 @@ pub(crate) async fn handle(
     body: Body,
     request_id: RequestId,
 ) -> (Response<Body>, RequestInfo) {
-    let mut info = RequestInfo::new("Unknown");
-    let registry = app.registry_of_host(host);
-    let principal = match basic::principal(&app.registry, &parts.headers) {
-        Ok(principal) => principal,
-        Err(berth_registry::Error::TokenInvalid) => {
-            let realm = app.registry.config().host.proxy_endpoint(&registry);
-            return (finish(unauthorized(&realm), &parts.method), info);
+    let route = route::parse(&parts.method, parts.uri.path());
+    let mut info = RequestInfo::new(route.as_ref().map_or("Unknown", |route| route.operation().name()));
+    let answer = authenticated(app, parts, host, body, route, &mut info).await;
+    let response = match answer {
+        Ok(response) => response,
+        Err(OciError::Registry(Error::TokenInvalid)) => {
+            let realm = app.registry.config().host.proxy_endpoint(&app.registry_of_host(host));
+            unauthorized(&realm)
         }
-        Err(error) => return (finish(error::answer(&error.into(), request_id), &parts.method), info),
+        Err(error) => error::answer(&error, request_id),
     };
-    info.account = Some(principal.account);
-    let answer = match route::parse(&parts.method, parts.uri.path()) {
-        Ok(route) => {
-            info.operation = route.operation().name();
-            let caller = Caller { principal, registry };
-            let request = Request { app, caller, headers: &parts.headers, query: Query::of(&parts.uri) };
-            let answer = serve(&request, &route, body).await;
-            if let Route::Repository(name, _) = route {
-                info.repository = Some(name.as_str().into());
-            }
-            answer
-        }
-        Err(error) => Err(error),
-    };
-    let response = answer.unwrap_or_else(|error| error::answer(&error, request_id));
     (finish(response, &parts.method), info)
+}
+
+/// Finds out who calls before anything is said about the request, even that its path is none.
+async fn authenticated(
+    app: &App,
+    parts: &Parts,
+    host: &str,
+    body: Body,
+    route: Result<Route, OciError>,
+    info: &mut RequestInfo,
+) -> Answer {
+    let principal = basic::principal(&app.registry, &parts.headers)?;
+    info.account = Some(principal.account);
+    let route = route?;
+    let caller = Caller { principal, registry: app.registry_of_host(host) };
+    let request = Request { app, caller, headers: &parts.headers, query: Query::of(&parts.uri) };
+    let answer = serve(&request, &route, body).await;
+    if let Route::Repository(name, _) = route {
+        info.repository = Some(name.as_str().into());
+    }
+    answer
 }
 
 async fn serve(request: &Request<'_>, route: &Route, body: Body) -> Answer {
@@ -148,5 +155,5 @@ fn empty(status: StatusCode) -> Response<Body> {
 
 /// JSON of our own types always can be written; if not, it is our fault.
 fn encoding_failed(error: serde_json::Error) -> OciError {
-    OciError::Registry(berth_registry::Error::Internal { action: "write an answer", source: error.into() })
+    OciError::Registry(Error::Internal { action: "write an answer", source: error.into() })
 }

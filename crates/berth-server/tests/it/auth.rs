@@ -2,24 +2,44 @@
 
 use std::time::Duration;
 
+use berth_types::{Digest, UploadId};
 use reqwest::{Method, StatusCode};
 
 use crate::support::{Server, header, refused};
 
+/// Every operation on a repository or on the registry.
+fn operations() -> Vec<(Method, String)> {
+    let digest = Digest::sha256(b"x");
+    let upload = UploadId::random();
+    vec![
+        (Method::GET, "/v2/_catalog".to_owned()),
+        (Method::GET, "/v2/shop/api/tags/list".to_owned()),
+        (Method::GET, format!("/v2/shop/api/referrers/{digest}")),
+        (Method::GET, format!("/v2/shop/api/blobs/{digest}")),
+        (Method::HEAD, format!("/v2/shop/api/blobs/{digest}")),
+        (Method::DELETE, format!("/v2/shop/api/blobs/{digest}")),
+        (Method::POST, "/v2/shop/api/blobs/uploads/".to_owned()),
+        (Method::POST, format!("/v2/shop/api/blobs/uploads/?digest={digest}")),
+        (Method::POST, format!("/v2/shop/api/blobs/uploads/?mount={digest}&from=shop/web")),
+        (Method::GET, format!("/v2/shop/api/blobs/uploads/{upload}")),
+        (Method::PATCH, format!("/v2/shop/api/blobs/uploads/{upload}")),
+        (Method::PUT, format!("/v2/shop/api/blobs/uploads/{upload}?digest={digest}")),
+        (Method::DELETE, format!("/v2/shop/api/blobs/uploads/{upload}")),
+        (Method::GET, "/v2/shop/api/manifests/v1".to_owned()),
+        (Method::HEAD, "/v2/shop/api/manifests/v1".to_owned()),
+        (Method::PUT, "/v2/shop/api/manifests/v1".to_owned()),
+        (Method::DELETE, "/v2/shop/api/manifests/v1".to_owned()),
+    ]
+}
+
 #[tokio::test]
 async fn every_path_wants_credentials() {
     let server = Server::start().await;
-    for (method, path) in [
-        (Method::GET, "/v2/"),
-        (Method::GET, "/v2"),
-        (Method::HEAD, "/v2/"),
-        (Method::GET, "/v2/_catalog"),
-        (Method::GET, "/v2/shop/api/tags/list"),
-        (Method::PUT, "/v2/shop/api/manifests/v1"),
-        (Method::POST, "/v2/shop/api/blobs/uploads/"),
-        (Method::GET, "/v2/no/such/path"),
-    ] {
-        let response = server.anonymous(method.clone(), path).send().await.unwrap();
+    let others =
+        [(Method::GET, "/v2/"), (Method::GET, "/v2"), (Method::HEAD, "/v2/"), (Method::GET, "/v2/no/such")];
+    let others = others.map(|(method, path)| (method, path.to_owned()));
+    for (method, path) in operations().into_iter().chain(others) {
+        let response = server.anonymous(method.clone(), &path).send().await.unwrap();
         assert_eq!(response.status(), StatusCode::UNAUTHORIZED, "{method} {path}");
         let port = server.address.port();
         let challenge = format!("Basic realm=\"http://localhost:{port}/\",service=\"ecr.amazonaws.com\"");
@@ -69,9 +89,18 @@ async fn a_host_of_another_account_is_another_registry() {
         ..Default::default()
     })
     .await;
-    let request = server.request(Method::GET, "/v2/shop/api/tags/list");
-    let request = request.header("host", "210987654321.dkr.ecr.eu-west-1.berth.test:5000");
-    let error = refused(request.send().await.unwrap(), 403, "DENIED").await;
-    let message = error["message"].as_str().unwrap();
-    assert!(message.contains("is not authorized to perform: ecr:"), "{message}");
+    let image = server.push_image("shop/api", "v1", "layer").await;
+    for (method, path) in operations() {
+        let host = "210987654321.dkr.ecr.eu-west-1.berth.test:5000";
+        let request = server.request(method.clone(), &path).header("host", host).body(image.clone());
+        let response = request.send().await.unwrap();
+        if method == Method::HEAD {
+            assert_eq!(response.status(), StatusCode::FORBIDDEN, "{path}");
+            continue;
+        }
+        let error = refused(response, 403, "DENIED").await;
+        let message = error["message"].as_str().unwrap();
+        assert!(message.contains("is not authorized to perform: ecr:"), "{method} {path}: {message}");
+    }
+    assert_eq!(server.get("/v2/shop/api/manifests/v1").await.text().await.unwrap(), image);
 }

@@ -13,6 +13,7 @@ mod ecr_resource_tags;
 mod ecr_support;
 mod hostile;
 mod lists;
+mod log;
 mod manifests;
 mod shutdown;
 mod status;
