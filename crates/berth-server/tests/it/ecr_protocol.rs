@@ -2,9 +2,9 @@
 
 use berth_types::{Digest, limits};
 use reqwest::{Method, StatusCode};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::ecr_support::{Answer, OPERATIONS, Server, TARGET, Transcript, authorization};
+use crate::ecr_support::{ACCOUNT, Answer, OPERATIONS, Server, TARGET, Transcript, authorization};
 
 const JSON: &str = "application/x-amz-json-1.1";
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -94,31 +94,13 @@ async fn a_registry_id_that_is_none_is_refused_everywhere() {
 #[tokio::test]
 async fn another_accounts_registry_is_closed_to_every_operation() {
     let server = Server::with_repository().await;
-    let (digest, upload) = (Digest::sha256(b"x"), "2f1a7e7a-7b55-4c0c-9a43-1d7a64b7f0a1");
-    let policy = " ".repeat(100);
-    let arn = "arn:aws:ecr:us-east-1:210987654321:repository/shop/api";
     for operation in OPERATIONS {
-        let more = match operation {
-            // A token speaks for the caller wherever it is used; what it may do there is asked there.
-            "GetAuthorizationToken" => continue,
-            "TagResource" => json!({"resourceArn": arn, "tags": [{"Key": "a", "Value": "b"}]}),
-            "UntagResource" => json!({"resourceArn": arn, "tagKeys": ["a"]}),
-            "ListTagsForResource" => json!({"resourceArn": arn}),
-            "BatchCheckLayerAvailability" => json!({"layerDigests": [digest]}),
-            "BatchDeleteImage" | "BatchGetImage" => json!({"imageIds": [{"imageTag": "v1"}]}),
-            "CompleteLayerUpload" => json!({"uploadId": upload, "layerDigests": [digest]}),
-            "GetDownloadUrlForLayer" => json!({"layerDigest": digest}),
-            "PutImage" => json!({"imageManifest": crate::ecr_support::image("one")}),
-            "PutImageScanningConfiguration" => json!({"imageScanningConfiguration": {"scanOnPush": true}}),
-            "PutImageTagMutability" => json!({"imageTagMutability": "MUTABLE"}),
-            "PutLifecyclePolicy" => json!({"lifecyclePolicyText": policy}),
-            "UploadLayerPart" => {
-                json!({"uploadId": upload, "partFirstByte": 0, "partLastByte": 0, "layerPartBlob": "eA=="})
-            }
-            _ => json!({}),
-        };
-        let mut input = json!({"repositoryName": "shop/api", "registryId": "210987654321"});
-        input.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        // A token speaks for the caller wherever it is used; what it may do there is asked there.
+        if operation == "GetAuthorizationToken" {
+            continue;
+        }
+        let mut input = input_of(operation, "210987654321");
+        input["registryId"] = "210987654321".into();
         let answer = server.call(operation, input).await;
         let found = (answer.status, &answer.body["__type"]);
         let expected = (StatusCode::FORBIDDEN, &"AccessDeniedException".into());
@@ -126,6 +108,86 @@ async fn another_accounts_registry_is_closed_to_every_operation() {
         let action = format!("is not authorized to perform: ecr:{operation} on resource: ");
         assert!(answer.body["message"].as_str().unwrap().contains(&action), "{}", answer.body);
     }
+}
+
+#[tokio::test]
+async fn no_value_of_a_member_is_the_servers_fault() {
+    let server = Server::with_repository().await;
+    let values = [
+        json!(null),
+        json!(true),
+        json!(-1),
+        json!(i64::MAX),
+        json!(1e300),
+        json!(""),
+        json!("\u{0}\u{fffd}é/../%00"),
+        json!("9".repeat(40_000)),
+        json!([]),
+        json!([[]]),
+        json!([null]),
+        json!([{}]),
+        json!([""]),
+        json!({}),
+        json!({"": null}),
+    ];
+    for operation in OPERATIONS {
+        let input = input_of(operation, ACCOUNT);
+        for member in input.as_object().unwrap().keys().map(String::as_str).chain(OPTIONAL_MEMBERS) {
+            for value in &values {
+                let mut input = input.clone();
+                input[member] = value.clone();
+                let answer = server.call(operation, input.clone()).await;
+                let refused = answer.status.is_client_error() && answer.body["__type"].is_string();
+                assert!(answer.status == StatusCode::OK || refused, "{operation} {input}: {}", answer.body);
+            }
+        }
+        // Whatever was deleted on the way is there again.
+        server.call("CreateRepository", json!({"repositoryName": "shop/api"})).await;
+    }
+}
+
+/// Members that no operation requires.
+const OPTIONAL_MEMBERS: [&str; 13] = [
+    "registryId",
+    "registryIds",
+    "nextToken",
+    "maxResults",
+    "filter",
+    "force",
+    "tags",
+    "imageTag",
+    "imageDigest",
+    "imageManifestMediaType",
+    "acceptedMediaTypes",
+    "encryptionConfiguration",
+    "imageTagMutabilityExclusionFilters",
+];
+
+/// An input that has every required member, well formed, about `shop/api` of an account.
+fn input_of(operation: &str, account: &str) -> Value {
+    let (digest, upload) = (Digest::sha256(b"x"), "2f1a7e7a-7b55-4c0c-9a43-1d7a64b7f0a1");
+    let arn = format!("arn:aws:ecr:us-east-1:{account}:repository/shop/api");
+    let more = match operation {
+        "TagResource" => return json!({"resourceArn": arn, "tags": [{"Key": "a", "Value": "b"}]}),
+        "UntagResource" => return json!({"resourceArn": arn, "tagKeys": ["a"]}),
+        "ListTagsForResource" => return json!({"resourceArn": arn}),
+        "DescribeRepositories" => return json!({"repositoryNames": ["shop/api"]}),
+        "BatchCheckLayerAvailability" => json!({"layerDigests": [digest]}),
+        "BatchDeleteImage" | "BatchGetImage" => json!({"imageIds": [{"imageTag": "v1"}]}),
+        "CompleteLayerUpload" => json!({"uploadId": upload, "layerDigests": [digest]}),
+        "GetDownloadUrlForLayer" => json!({"layerDigest": digest}),
+        "PutImage" => json!({"imageManifest": crate::ecr_support::image("one")}),
+        "PutImageScanningConfiguration" => json!({"imageScanningConfiguration": {"scanOnPush": true}}),
+        "PutImageTagMutability" => json!({"imageTagMutability": "MUTABLE"}),
+        "PutLifecyclePolicy" => json!({"lifecyclePolicyText": " ".repeat(100)}),
+        "UploadLayerPart" => {
+            json!({"uploadId": upload, "partFirstByte": 0, "partLastByte": 0, "layerPartBlob": "eA=="})
+        }
+        _ => json!({}),
+    };
+    let mut input = json!({"repositoryName": "shop/api"});
+    input.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    input
 }
 
 #[tokio::test]
