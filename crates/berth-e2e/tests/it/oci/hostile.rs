@@ -31,7 +31,10 @@ async fn read_to_end(stream: &mut TcpStream) -> Vec<u8> {
     answer
 }
 
+/// On a connection of its own: the one before may be closing, as HTTP allows after a body that nobody read.
 async fn assert_alive(repository: &Repository) -> Result<()> {
+    let login = repository.oci.login().map(|(user, password)| (user.to_owned(), password.to_owned()));
+    let repository = Oci::new(repository.oci.base(), login)?.repository(&repository.name);
     let blob = Blob::noise("still alive", 1000);
     repository.push_blob(&blob).await?;
     ensure!(repository.get(&format!("/blobs/{}", blob.digest)).await?.expect(&[200])?.body == blob.bytes);
