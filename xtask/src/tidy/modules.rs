@@ -18,9 +18,7 @@ pub(super) fn check(tree: &Tree) -> Result<Vec<String>> {
         if in_crate && !reached.contains(path) {
             complaints.push(format!("{path}: no `mod` line reaches this file"));
         }
-        if let Some((_, rest)) = path.split_once("/tests/")
-            && !rest.contains('/')
-        {
+        if is_plain_test(path) {
             complaints.push(format!("{path}: a crate has one integration binary, tests/it/main.rs"));
         }
     }
@@ -32,8 +30,12 @@ fn is_target(path: &str) -> bool {
     let in_bin = path.contains("/src/bin/");
     let is_root =
         ["/src/lib.rs", "/src/main.rs", "/tests/it/main.rs"].iter().any(|root| path.ends_with(root));
-    let plain_test = path.rsplit_once("/tests/").is_some_and(|(_, rest)| !rest.contains('/'));
-    is_root || in_bin || plain_test
+    is_root || in_bin || is_plain_test(path)
+}
+
+/// `<crate>/tests/<file>.rs`, which cargo makes a program of its own. A module `tests` inside `src` is another thing.
+fn is_plain_test(path: &str) -> bool {
+    path.rsplit_once("/tests/").is_some_and(|(folder, file)| !file.contains('/') && !folder.contains("/src"))
 }
 
 /// Follows the `mod` lines of a file. `owns_folder`: its modules lie beside it (`lib.rs`, `main.rs`, `mod.rs`).
@@ -88,5 +90,7 @@ mod tests {
         assert!(is_target("crates/a/tests/it/main.rs"));
         assert!(!is_target("crates/a/tests/it/oci.rs"));
         assert!(!is_target("crates/a/src/oci/mod.rs"));
+        assert!(!is_target("crates/a/src/oci/tests/plans.rs"));
+        assert!(is_plain_test("crates/a/tests/smoke.rs"));
     }
 }
