@@ -53,7 +53,7 @@ impl DomainKey {
 
     pub(super) fn new(domain: DomainId, secret: KeyBytes) -> Self {
         let mut id = [0; KEY_ID_BYTES];
-        id.copy_from_slice(&*derive(&secret, &[b"berth/v1/domain/id"])[..KEY_ID_BYTES].to_vec());
+        id.copy_from_slice(&derive(&secret, &[b"berth/v1/domain/id"])[..KEY_ID_BYTES]);
         let records = aead(&derive(&secret, &[b"berth/v1/domain/records"]));
         let data_keys = aead(&derive(&secret, &[b"berth/v1/domain/data-keys"]));
         Self { inner: Arc::new(Inner { domain, secret, id, records, data_keys }) }

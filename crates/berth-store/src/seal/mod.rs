@@ -18,6 +18,7 @@ use crate::blob::{BlobError, BlobStore, ObjectId};
 mod checkpoint;
 mod format;
 mod key;
+mod load;
 mod reader;
 mod root;
 #[cfg(test)]
@@ -77,7 +78,8 @@ pub enum SealError {
 #[derive(Clone, Debug)]
 pub struct SealedBlobs {
     store: Arc<dyn BlobStore>,
-    load: Arc<writer::Load>,
+    writers: Arc<load::Load>,
+    readers: Arc<load::Load>,
     layout: format::Layout,
 }
 
@@ -85,7 +87,7 @@ impl SealedBlobs {
     /// Sealed objects in `store`.
     #[must_use]
     pub fn new(store: Arc<dyn BlobStore>) -> Self {
-        Self { store, load: Arc::default(), layout: format::Layout::DEFAULT }
+        Self { store, writers: Arc::default(), readers: Arc::default(), layout: format::Layout::DEFAULT }
     }
 
     /// Starts a new object. SHA-256 of the plaintext is computed always, `also` as well if it is another algorithm.
@@ -98,7 +100,7 @@ impl SealedBlobs {
         object: ObjectId,
         also: Option<Algorithm>,
     ) -> Result<BlobWriter, SealError> {
-        BlobWriter::create(&*self.store, &self.load, key, object, also, self.layout).await
+        BlobWriter::create(&*self.store, &self.writers, key, object, also, self.layout).await
     }
 
     /// Goes on writing an object at a checkpoint. What was written after it is dropped.
@@ -112,7 +114,7 @@ impl SealedBlobs {
         object: ObjectId,
         checkpoint: &[u8],
     ) -> Result<BlobWriter, SealError> {
-        BlobWriter::resume(&*self.store, &self.load, key, object, checkpoint).await
+        BlobWriter::resume(&*self.store, &self.writers, key, object, checkpoint).await
     }
 
     /// Opens a finished object for reading.
@@ -121,7 +123,7 @@ impl SealedBlobs {
     /// [`SealError::Store`] with [`BlobError::Missing`] if it is not there; [`SealError::WrongKey`];
     /// [`SealError::Corrupt`] if header or length are wrong already; [`SealError::Version`].
     pub async fn open(&self, key: &DomainKey, object: ObjectId) -> Result<BlobReader, SealError> {
-        BlobReader::open(&*self.store, key, object).await
+        BlobReader::open(&*self.store, &self.readers, key, object).await
     }
 
     /// Reads a finished object again and hashes its plaintext.

@@ -13,9 +13,10 @@ use crate::blob::{BlobStore, ObjectId, ObjectReader};
 use crate::seal::SealError;
 use crate::seal::format::{HEADER_BYTES, Layout, ObjectKey};
 use crate::seal::key::DomainKey;
+use crate::seal::load::{Load, LoadShare};
 
-/// Plaintext bytes that one read of the backend brings, about.
-const READ_BYTES: usize = 512 * 1024;
+/// Buffers that a stream has under way: one is sent, one is read.
+const BUFFERS: usize = 2;
 
 /// A sealed object, open for reading.
 #[derive(Debug)]
@@ -23,6 +24,7 @@ pub struct BlobReader {
     inner: Arc<Inner>,
     /// Header and first segment, as stored: a small object needs no second read.
     head: Bytes,
+    load: LoadShare,
 }
 
 #[derive(Debug)]
@@ -36,6 +38,7 @@ struct Inner {
 impl BlobReader {
     pub(super) async fn open(
         store: &dyn BlobStore,
+        load: &Arc<Load>,
         domain_key: &DomainKey,
         object: ObjectId,
     ) -> Result<Self, SealError> {
@@ -46,7 +49,7 @@ impl BlobReader {
             .layout()
             .plain_bytes(source.length())
             .ok_or(SealError::Corrupt { object, what: "no object has this length" })?;
-        Ok(Self { inner: Arc::new(Inner { object, key, source, bytes }), head })
+        Ok(Self { inner: Arc::new(Inner { object, key, source, bytes }), head, load: LoadShare::new(load) })
     }
 
     /// Plaintext length in bytes, as follows from the length of what is stored. Only opening the last segment proves
@@ -75,6 +78,7 @@ impl BlobReader {
 struct Pull {
     inner: Arc<Inner>,
     head: Bytes,
+    load: LoadShare,
     range: Range<u64>,
     /// Segments not asked for yet.
     segments: Range<u64>,
@@ -93,7 +97,7 @@ impl Drop for Ahead {
 
 impl Pull {
     fn new(reader: BlobReader, range: Range<u64>) -> Self {
-        let BlobReader { inner, head } = reader;
+        let BlobReader { inner, head, load } = reader;
         let range = range.start..range.end.min(inner.bytes);
         let layout = inner.key.layout();
         let segment_bytes = layout.segment_bytes() as u64;
@@ -105,7 +109,7 @@ impl Pull {
         } else {
             range.start / segment_bytes..range.end.div_ceil(segment_bytes)
         };
-        Self { inner, head, range, segments, ready: VecDeque::new(), ahead: None }
+        Self { inner, head, load, range, segments, ready: VecDeque::new(), ahead: None }
     }
 
     async fn next(&mut self) -> Result<Option<Bytes>, SealError> {
@@ -143,7 +147,7 @@ impl Pull {
     }
 
     fn take_segments(&mut self) -> Range<u64> {
-        let count = (READ_BYTES / self.inner.key.layout().segment_bytes()).max(1) as u64;
+        let count = self.load.batch_segments(self.inner.key.layout(), BUFFERS) as u64;
         let segments = self.segments.start..self.segments.end.min(self.segments.start + count);
         self.segments.start = segments.end;
         segments

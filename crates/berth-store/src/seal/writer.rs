@@ -5,7 +5,6 @@
 //! sealed once.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use berth_types::{Algorithm, Digest};
 use bytes::{Bytes, BytesMut};
@@ -16,40 +15,14 @@ use crate::seal::SealError;
 use crate::seal::checkpoint::{Checkpoint, Hashes};
 use crate::seal::format::{HEADER_BYTES, Layout, ObjectKey, PREFIX_BYTES, Prefix};
 use crate::seal::key::{DomainKey, TAG_BYTES, fill_random};
+use crate::seal::load::{Load, LoadShare};
 
-/// What all writers together may hold in their buffers, in bytes, while there are at most as many writers as fit with
-/// buffers of one segment.
-const BUFFERS_BYTES: usize = 48 * 1024 * 1024;
-/// Segments in a buffer when there is plenty of room.
-const BATCH_SEGMENTS_MAX: usize = 8;
 /// Buffers that a writer has under way.
 const BUFFERS: usize = 3;
+/// A short object's buffer is no larger than it must be up to this length, in bytes.
+const SMALL_BYTES: usize = 16 * 1024;
 /// What is sealed in place rather than on another thread, in bytes: it takes as long as the way there.
 const INLINE_BYTES: usize = 16 * 1024;
-
-/// How many writers there are, so that buffers shrink when there are many.
-#[derive(Debug, Default)]
-pub(super) struct Load(AtomicUsize);
-
-struct LoadShare(Arc<Load>);
-
-impl LoadShare {
-    fn new(load: &Arc<Load>) -> Self {
-        load.0.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(load))
-    }
-
-    fn batch_segments(&self, layout: Layout) -> usize {
-        let writers = self.0.0.load(Ordering::Relaxed).max(1);
-        (BUFFERS_BYTES / (writers * BUFFERS * layout.segment_bytes())).clamp(1, BATCH_SEGMENTS_MAX)
-    }
-}
-
-impl Drop for LoadShare {
-    fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
 
 /// What a finished object holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,6 +115,7 @@ impl BlobWriter {
         let expected = if index == 0 { 0 } else { layout.offset(index) };
         if sealed % layout.segment_bytes() as u64 != 0
             || tail.len() > layout.segment_bytes()
+            || (tail.is_empty() && bytes > 0)
             || state.length != expected
         {
             return Err(SealError::Record);
@@ -149,11 +123,11 @@ impl BlobWriter {
         let load = LoadShare::new(load);
         let mut prefix = Prefix::default();
         fill_random(&mut prefix)?;
-        let mut filling = Batch::new(layout, index, load.batch_segments(layout), BytesMut::new());
+        let mut filling = Batch::new(layout, index, BytesMut::new());
         if index == 0 {
             filling.put_header(&header);
         }
-        filling.fill(&tail);
+        filling.fill(&tail, 1);
         Ok(Self {
             key: Arc::new(key),
             domain_key: domain_key.clone(),
@@ -192,15 +166,11 @@ impl BlobWriter {
         self.enter()?;
         let mut rest = &data[..];
         while !rest.is_empty() {
-            if self.filling.is_full() {
-                let (index, layout) = (self.filling.end(), self.key.layout());
-                let spare = self.spare.take();
-                let segments = self.load.batch_segments(layout);
-                let next = Batch::next(layout, index, segments, spare);
-                let full = std::mem::replace(&mut self.filling, next);
-                self.dispatch(full).await?;
+            let segments_max = self.load.batch_segments(self.key.layout(), BUFFERS);
+            if self.filling.is_full(segments_max) {
+                self.dispatch_filling(segments_max).await?;
             }
-            let taken = self.filling.fill(rest);
+            let taken = self.filling.fill(rest, segments_max);
             self.bytes += taken as u64;
             rest = &rest[taken..];
         }
@@ -244,7 +214,7 @@ impl BlobWriter {
     /// As [`BlobWriter::append`].
     pub async fn finish(mut self) -> Result<FinishedBlob, SealError> {
         self.enter()?;
-        let last = std::mem::replace(&mut self.filling, Batch::new(self.key.layout(), 0, 1, BytesMut::new()));
+        let last = std::mem::replace(&mut self.filling, Batch::new(self.key.layout(), 0, BytesMut::new()));
         self.advance().await?;
         let hashes = self.hashes.take().ok_or(SealError::Interrupted)?;
         let (key, prefix) = (Arc::clone(&self.key), self.prefix);
@@ -262,6 +232,18 @@ impl BlobWriter {
 
     fn enter(&mut self) -> Result<(), SealError> {
         if std::mem::replace(&mut self.broken, true) { Err(SealError::Interrupted) } else { Ok(()) }
+    }
+
+    /// Sends the full buffer on its way and provides the next one.
+    async fn dispatch_filling(&mut self, segments_max: usize) -> Result<(), SealError> {
+        let next = Batch::new(self.key.layout(), self.filling.end(), BytesMut::new());
+        let full = std::mem::replace(&mut self.filling, next);
+        self.dispatch(full).await?;
+        if self.load.is_crowded() {
+            self.drain().await?;
+        }
+        self.filling.make_room(segments_max, self.spare.take());
+        Ok(())
     }
 
     /// Sends a buffer on its way. Waits until the one before it is sealed and the one before that is written.
@@ -327,7 +309,6 @@ struct Batch {
     layout: Layout,
     /// Index of the first segment.
     first: u64,
-    segments_max: usize,
     /// The object's header, if this is its first batch; then segments, all but the last of full length. The last lacks
     /// its room for the tag.
     buffer: BytesMut,
@@ -336,17 +317,37 @@ struct Batch {
 }
 
 impl Batch {
-    fn new(layout: Layout, first: u64, segments_max: usize, buffer: BytesMut) -> Self {
-        Self { layout, first, segments_max, buffer, start: 0 }
+    fn new(layout: Layout, first: u64, buffer: BytesMut) -> Self {
+        Self { layout, first, buffer, start: 0 }
     }
 
-    /// A batch that follows others, so it will probably be filled: all its room is made at once.
-    fn next(layout: Layout, first: u64, segments_max: usize, spare: Option<BytesMut>) -> Self {
-        let room = segments_max * layout.sealed_segment_bytes();
-        let mut buffer = spare.filter(|spare| spare.capacity() >= room).unwrap_or_default();
-        buffer.clear();
-        buffer.reserve(room);
-        Self::new(layout, first, segments_max, buffer)
+    /// Makes all the room at once, in `spare` if that has about the right size: this batch follows others, so it will
+    /// probably be filled.
+    fn make_room(&mut self, segments: usize, spare: Option<BytesMut>) {
+        let room = segments * self.layout.sealed_segment_bytes();
+        self.buffer = match spare {
+            Some(mut spare) if (room..=2 * room).contains(&spare.capacity()) => {
+                spare.clear();
+                spare
+            }
+            _ => BytesMut::with_capacity(room),
+        };
+    }
+
+    /// Makes room for `more` bytes. A short object gets a small buffer; a longer one gets room for a segment, then for
+    /// all: doubling would leave half of it unused.
+    fn grow(&mut self, more: usize, segments_max: usize) {
+        let needed = self.buffer.len() + more;
+        if needed <= self.buffer.capacity() {
+            return;
+        }
+        let segments = |count: usize| self.start + count * self.layout.sealed_segment_bytes();
+        let steps = [SMALL_BYTES, segments(1), segments(segments_max)];
+        let room = steps.into_iter().find(|step| *step >= needed).unwrap_or(needed);
+        let mut grown =
+            BytesMut::with_capacity(if room == SMALL_BYTES { needed.next_power_of_two() } else { room });
+        grown.extend_from_slice(&self.buffer);
+        self.buffer = grown;
     }
 
     fn put_header(&mut self, header: &[u8]) {
@@ -374,21 +375,23 @@ impl Batch {
         self.buffer[self.last_start()..].get(PREFIX_BYTES..).unwrap_or_default()
     }
 
-    fn is_full(&self) -> bool {
-        self.segments() >= self.segments_max && self.tail().len() == self.layout.segment_bytes()
+    fn is_full(&self, segments_max: usize) -> bool {
+        self.segments() >= segments_max && self.tail().len() == self.layout.segment_bytes()
     }
 
     /// Takes what fits from the front of `data`.
-    fn fill(&mut self, data: &[u8]) -> usize {
+    fn fill(&mut self, data: &[u8], segments_max: usize) -> usize {
         let mut rest = data;
-        while !rest.is_empty() && !self.is_full() {
-            if self.segments() == 0 {
-                self.buffer.extend_from_slice(&[0; PREFIX_BYTES]);
-            } else if self.tail().len() == self.layout.segment_bytes() {
-                self.buffer.extend_from_slice(&[0; TAG_BYTES + PREFIX_BYTES]);
-            }
-            let room = self.layout.segment_bytes() - self.tail().len();
+        while !rest.is_empty() && !self.is_full(segments_max) {
+            let around: &[u8] = match (self.segments(), self.tail().len()) {
+                (0, _) => &[0; PREFIX_BYTES],
+                (_, length) if length == self.layout.segment_bytes() => &[0; TAG_BYTES + PREFIX_BYTES],
+                _ => &[],
+            };
+            let room = self.layout.segment_bytes() - if around.is_empty() { self.tail().len() } else { 0 };
             let (taken, left) = rest.split_at(room.min(rest.len()));
+            self.grow(around.len() + taken.len() + TAG_BYTES, segments_max);
+            self.buffer.extend_from_slice(around);
             self.buffer.extend_from_slice(taken);
             rest = left;
         }
@@ -401,8 +404,8 @@ impl Batch {
             return None;
         }
         let (first, last_start) = (self.end() - 1, self.last_start());
-        let mut tail = Self::new(self.layout, first, self.segments_max, BytesMut::new());
-        tail.fill(self.tail());
+        let mut tail = Self::new(self.layout, first, BytesMut::new());
+        tail.fill(self.tail(), 1);
         self.buffer.truncate(last_start - TAG_BYTES);
         Some(std::mem::replace(self, tail))
     }

@@ -164,7 +164,7 @@ async fn an_upload_survives_a_fault_of_any_call() {
             let store = FaultyBlobs::new(Arc::new(MemoryBlobs::new()));
             // A create is an upload's first call and has no checkpoint to go back to: its failure is the client's.
             store.inject(call, after, fault);
-            if call == Call::Append && after == 0 || call == Call::Flush && after == 0 {
+            if matches!(call, Call::Append | Call::Flush) && after == 0 {
                 // Nothing was acknowledged yet, so the caller would take a new name.
                 let blobs = SealedBlobs::new(Arc::new(store.clone()));
                 let mut writer = blobs.create(&key, ObjectId::random(key.domain()), None).await.unwrap();

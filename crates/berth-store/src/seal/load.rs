@@ -1,0 +1,66 @@
+//! How many streams share the memory for buffers.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::seal::format::Layout;
+
+/// What the buffers of all writers together may hold, and those of all readers, in bytes, as long as one segment for each
+/// is not more than that.
+const BUFFERS_BYTES: usize = 48 * 1024 * 1024;
+/// Length of a buffer when there is plenty of room, in bytes.
+const BATCH_BYTES_MAX: usize = 512 * 1024;
+
+/// Number of streams of one direction.
+#[derive(Debug, Default)]
+pub(super) struct Load(AtomicUsize);
+
+/// One stream's part, until it is dropped.
+#[derive(Debug)]
+pub(super) struct LoadShare(Arc<Load>);
+
+impl LoadShare {
+    pub(super) fn new(load: &Arc<Load>) -> Self {
+        load.0.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(load))
+    }
+
+    /// How many segments each of the `buffers` that this stream has under way may hold: at least one.
+    pub(super) fn batch_segments(&self, layout: Layout, buffers: usize) -> usize {
+        let streams = self.0.0.load(Ordering::Relaxed).max(1);
+        (BUFFERS_BYTES / (streams * buffers)).min(BATCH_BYTES_MAX).div_euclid(layout.segment_bytes()).max(1)
+    }
+
+    /// Whether there are so many streams that each should do with one buffer: they overlap with each other.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.0.0.load(Ordering::Relaxed) > CROWD
+    }
+}
+
+/// More streams than this keep every core and the disk busy without overlap inside a stream.
+const CROWD: usize = 64;
+
+impl Drop for LoadShare {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buffers_shrink_when_there_are_many_streams() {
+        let load = Arc::<Load>::default();
+        let first = LoadShare::new(&load);
+        assert_eq!(first.batch_segments(Layout::DEFAULT, 3), 8);
+        assert!(!first.is_crowded());
+        let others: Vec<_> = (1..256).map(|_| LoadShare::new(&load)).collect();
+        assert_eq!(first.batch_segments(Layout::DEFAULT, 3), 1);
+        assert!(first.is_crowded());
+        drop(others);
+        assert_eq!(first.batch_segments(Layout::DEFAULT, 3), 8);
+        assert!(!first.is_crowded());
+    }
+}
