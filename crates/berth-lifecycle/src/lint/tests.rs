@@ -89,82 +89,56 @@ fn an_any_rule_after_an_and_list_names_what_it_would_delete() {
     assert!(findings[1].explanation.contains("v1.4.0+prod, release-7"), "{}", findings[1].explanation);
 }
 
+/// Rules by priority from 1: tags, count type, number.
+type Rules<'a> = &'a [(&'a str, &'a str, u32)];
+
+#[track_caller]
+fn assert_found(context: &Context<'_>, rules: Rules<'_>, expected: &[(Option<u32>, &str)]) {
+    let rules: Vec<_> = rules
+        .iter()
+        .zip(1..)
+        .map(|((tags, count, number), priority)| (priority, *tags, *count, *number))
+        .collect();
+    let findings = lint_text(&text(&rules), context).unwrap();
+    assert_eq!(ids(&findings), expected, "{rules:?}");
+    assert!(findings.iter().all(|finding| finding.span.is_some() && !finding.fix.is_empty()));
+}
+
 #[test]
 fn each_kind_is_found_where_it_is() {
+    let context = Context::default();
+    let rest = (ANY, PUSHED, 9);
+    let (versions, all) = (patterns(r#"["v*"]"#), patterns(r#"["*"]"#));
     let prefix = r#""tagStatus": "tagged", "tagPrefixList": ["v*"]"#;
-    let immutable = TagMutability::immutable();
-    let prod = Context { mutability: Some(&immutable), ..Context::default() };
-    let none = Context::default();
-    for (context, rules, expected) in [
-        (
-            none,
-            vec![(1, prefix.to_owned(), PUSHED, 9), (2, ANY.into(), PUSHED, 9)],
-            vec![(Some(1), "never-matches")],
-        ),
-        (
-            none,
-            vec![(1, patterns(r#"["a b"]"#), PUSHED, 9), (2, ANY.into(), PUSHED, 9)],
-            vec![(Some(1), "never-matches")],
-        ),
-        (
-            none,
-            vec![(1, patterns(r#"["-*"]"#), PUSHED, 9), (2, ANY.into(), PUSHED, 9)],
-            vec![(Some(1), "never-matches")],
-        ),
-        (
-            none,
-            vec![
-                (1, patterns(r#"["v*"]"#), PUSHED, 9),
-                (2, patterns(r#"["v1*"]"#), PUSHED, 9),
-                (3, ANY.into(), PUSHED, 9),
-            ],
-            vec![(Some(2), "shielded")],
-        ),
-        (
-            none,
-            vec![
-                (1, UNTAGGED.into(), PUSHED, 9),
-                (2, patterns(r#"["*"]"#), PUSHED, 9),
-                (3, ANY.into(), PUSHED, 9),
-            ],
-            vec![(Some(3), "shielded")],
-        ),
-        (none, vec![(1, patterns(r#"["v*"]"#), PUSHED, 9)], vec![(None, "unreached")]),
-        (none, vec![(1, patterns(r#"["*"]"#), PUSHED, 9)], vec![(None, "unreached")]),
-        (none, vec![(1, UNTAGGED.into(), PUSHED, 9)], vec![(None, "unreached")]),
-        (
-            none,
-            vec![(1, patterns(r#"["v*"]"#), COUNT, 20), (2, ANY.into(), COUNT, 20)],
-            vec![(Some(2), "any-crowded")],
-        ),
-        (none, vec![(1, patterns(r#"["v*"]"#), COUNT, 20), (2, ANY.into(), COUNT, 21)], vec![]),
-        (
-            prod,
-            vec![(1, patterns(r#"["latest"]"#), COUNT, 5), (2, ANY.into(), PUSHED, 9)],
-            vec![(Some(1), "immutable-moving-tag")],
-        ),
-        (prod, vec![(1, patterns(r#"["v*"]"#), COUNT, 5), (2, ANY.into(), PUSHED, 9)], vec![]),
-        (none, vec![(1, ANY.into(), COUNT, 2)], vec![(Some(1), "keeps-too-few")]),
-        (
-            none,
-            vec![(1, UNTAGGED.into(), COUNT, 2), (2, ANY.into(), PUSHED, 9)],
-            vec![(Some(1), "index-children")],
-        ),
-        (none, vec![(1, patterns(r#"["v*", "v1*"]"#), PUSHED, 9), (2, ANY.into(), PUSHED, 9)], vec![]),
-        (
-            none,
-            vec![(1, patterns(r#"["a*", "b*"]"#), PUSHED, 9), (2, UNTAGGED.into(), PUSHED, 9)],
-            vec![(Some(1), "and-list"), (None, "unreached")],
-        ),
-    ] {
-        let rules: Vec<_> = rules
-            .iter()
-            .map(|(priority, tags, count, number)| (*priority, tags.as_str(), *count, *number))
-            .collect();
-        let findings = lint_text(&text(&rules), &context).unwrap();
-        assert_eq!(ids(&findings), expected, "{rules:?}");
-        assert!(findings.iter().all(|finding| finding.span.is_some() && !finding.fix.is_empty()));
+    for hopeless in [prefix, &patterns(r#"["a b"]"#), &patterns(r#"["-*"]"#)] {
+        assert_found(&context, &[(hopeless, PUSHED, 9), rest], &[(Some(1), "never-matches")]);
     }
+    let narrower = patterns(r#"["v1*"]"#);
+    assert_found(&context, &[(&versions, PUSHED, 9), (&narrower, PUSHED, 9), rest], &[(Some(2), "shielded")]);
+    assert_found(&context, &[(UNTAGGED, PUSHED, 9), (&all, PUSHED, 9), rest], &[(Some(3), "shielded")]);
+    for only in [&versions, &all, UNTAGGED] {
+        assert_found(&context, &[(only, PUSHED, 9)], &[(None, "unreached")]);
+    }
+    assert_found(&context, &[(&versions, COUNT, 20), (ANY, COUNT, 20)], &[(Some(2), "any-crowded")]);
+    assert_found(&context, &[(&versions, COUNT, 20), (ANY, COUNT, 21)], &[]);
+    assert_found(&context, &[(ANY, COUNT, 2)], &[(Some(1), "keeps-too-few")]);
+    assert_found(&context, &[(UNTAGGED, COUNT, 2), rest], &[(Some(1), "index-children")]);
+    let (implied, both) = (patterns(r#"["v*", "v1*"]"#), patterns(r#"["a*", "b*"]"#));
+    assert_found(&context, &[(&implied, PUSHED, 9), rest], &[]);
+    let expected = [(Some(1), "and-list"), (None, "unreached")];
+    assert_found(&context, &[(&both, PUSHED, 9), (UNTAGGED, PUSHED, 9)], &expected);
+}
+
+#[test]
+fn a_moving_tag_is_found_where_tags_do_not_move() {
+    let (latest, versions) = (patterns(r#"["latest"]"#), patterns(r#"["v*"]"#));
+    let rest = (ANY, PUSHED, 9);
+    let (immutable, mutable) = (TagMutability::immutable(), TagMutability::mutable());
+    let context = Context { mutability: Some(&immutable), ..Context::default() };
+    assert_found(&context, &[(&latest, COUNT, 5), rest], &[(Some(1), "immutable-moving-tag")]);
+    assert_found(&context, &[(&versions, COUNT, 5), rest], &[]);
+    let context = Context { mutability: Some(&mutable), ..Context::default() };
+    assert_found(&context, &[(&latest, COUNT, 5), rest], &[]);
 }
 
 #[test]

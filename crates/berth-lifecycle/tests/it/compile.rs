@@ -134,6 +134,20 @@ fn a_version_that_is_also_latest_is_kept_by_either_promise() {
     assert_eq!(gone, 10);
 }
 
+#[test]
+fn of_25_versions_the_compiled_policy_takes_5_and_the_literal_one_none() {
+    let images: Vec<Image> = (1..=25)
+        .map(|number| image(&format!("v{number}"), &[&format!("v{number}")], f64::from(100 - number)))
+        .collect();
+    let gone = |policy: &Policy| {
+        let decisions = evaluate(policy, &images, NOW).decisions;
+        decisions.iter().map(|decision| decision.outcome != Outcome::Keep).collect::<Vec<_>>()
+    };
+    let compiled = gone(&compile(&mission_default()).unwrap().policy);
+    assert_eq!(compiled, [[true; 5].as_slice(), &[false; 20]].concat());
+    assert_eq!(gone(&as_written(&mission_default()).unwrap().policy), [false; 25]);
+}
+
 /// What the documents say an intent keeps, image by image.
 fn kept_by(retention: &Retention, images: &[Image]) -> Vec<bool> {
     let is_about = |image: &Image| {
