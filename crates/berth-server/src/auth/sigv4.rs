@@ -87,6 +87,12 @@ pub(crate) fn authenticate(
     default: &RegistryId,
 ) -> Result<Signed, SignatureError> {
     let query = parts.uri.query().unwrap_or_default();
+    if parts.headers.get_all(AUTHORIZATION).iter().count() > 1 {
+        // Which of them counts is a question that two readers could answer differently.
+        return Err(SignatureError::Incomplete(
+            "The request has more than one Authorization header.".to_owned(),
+        ));
+    }
     let raw = match parts.headers.get(AUTHORIZATION) {
         Some(value) => {
             let text = value.to_str().map_err(|_| {
@@ -494,6 +500,18 @@ mod tests {
         for (text, message) in table {
             assert_eq!(signed(&text), Err(SignatureError::Invalid(message.to_owned())), "{text}");
         }
+    }
+
+    #[test]
+    fn two_headers_are_one_too_many() {
+        let good = header("AKID/20261123/us-east-1/ecr/aws4_request");
+        let twice = Request::post("/")
+            .header(AMZ_DATE, "20261123T120000Z")
+            .header(AUTHORIZATION, &good)
+            .header(AUTHORIZATION, &good);
+        let refused =
+            authenticate(&twice.body(()).unwrap().into_parts().0, Service::Ecr, &default()).unwrap_err();
+        assert_eq!(refused.to_string(), "The request has more than one Authorization header.");
     }
 
     #[test]
