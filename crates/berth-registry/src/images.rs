@@ -5,7 +5,8 @@
 //! between repositories without being sealed anew). It comes back byte for byte as it was pushed.
 
 use berth_store::meta::{
-    ImageCursor, ImageIdCursor, ImageIdRecord, ImageRecord, ManifestRecord, NewImage, TagChange, TagStatus,
+    ImageCursor, ImageIdCursor, ImageIdRecord, ImageRecord, ManifestRecord, MetaError, NewImage, TagChange,
+    TagStatus,
 };
 use berth_store::seal::DomainKey;
 use berth_types::{
@@ -296,6 +297,9 @@ impl Registry {
         let PutManifest { bytes, declared, digest: claimed, tags } = manifest;
         if bytes.len() > limits::MANIFEST_BYTES_MAX {
             return Err(Error::ManifestInvalid(ManifestError::TooLarge(bytes.len())));
+        }
+        if tags.len() > limits::TAGS_PER_IMAGE_MAX {
+            return Err(target.place.failed("store a manifest", MetaError::TooManyTags));
         }
         let algorithm = claimed.map_or(Algorithm::Sha256, |claimed| claimed.algorithm());
         let digest = Digest::of(algorithm, &bytes);

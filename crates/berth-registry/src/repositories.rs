@@ -1,7 +1,7 @@
 //! Repositories: create, describe, delete, settings, resource tags, lifecycle policy.
 
 use berth_lifecycle::Policy;
-use berth_store::meta::{Encryption, LifecyclePolicyRecord, NewRepository, RepositoryRecord};
+use berth_store::meta::{Encryption, LifecyclePolicyRecord, MetaError, NewRepository, RepositoryRecord};
 use berth_types::{RegistryId, RepositoryArn, RepositoryName, TagMutability};
 
 use crate::context::{Caller, Registry, Target};
@@ -99,6 +99,10 @@ impl Registry {
         resource_tags::check(&tags)?;
         let registry = caller.registry.clone();
         let place = Place { name: name.clone(), account: registry.account };
+        if self.repository_of(&registry, &name).await.is_ok() {
+            // Known to fail, so no domain is made for it.
+            return Err(place.failed("create a repository", MetaError::RepositoryExists));
+        }
         let encryption = self.encryption(&registry, encryption).await?;
         let domain = self.keys().domain(self.meta(), &registry, &encryption).await?;
         let new = NewRepository {

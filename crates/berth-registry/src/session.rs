@@ -28,7 +28,7 @@ pub(crate) struct Sessions {
 struct State {
     claimed: HashSet<UploadId>,
     started: Recent<Option<Algorithm>>,
-    writers: Recent<BlobWriter>,
+    writers: Recent<(Box<BlobWriter>, SavedState)>,
 }
 
 impl Default for State {
@@ -44,8 +44,20 @@ pub(crate) enum Kept {
     /// It was started here and nothing was ever written to it, so its object does not exist; and the digest algorithm that
     /// the client announced.
     Started(Option<Algorithm>),
-    /// A writer that stands where the session stands.
-    Writer(BlobWriter),
+    /// A writer, and the saved state at which it stands. If the session has another one by now, another process has
+    /// written to it.
+    Writer(Box<BlobWriter>, SavedState),
+}
+
+/// Tells one saved state of a writer from another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SavedState([u8; 16]);
+
+impl SavedState {
+    /// A checkpoint ends in the tag of its authenticated encryption under a random nonce: no two have the same.
+    pub(crate) fn of(checkpoint: &[u8]) -> Option<Self> {
+        checkpoint.last_chunk().copied().map(Self)
+    }
 }
 
 /// The right to write to a session, until it is dropped.
@@ -63,7 +75,10 @@ impl Sessions {
             return None;
         }
         let started = state.started.take(upload).map(Kept::Started);
-        let kept = started.or_else(|| state.writers.take(upload).map(Kept::Writer));
+        let kept = started.or_else(|| {
+            let kept = state.writers.take(upload);
+            kept.map(|(writer, saved)| Kept::Writer(writer, saved))
+        });
         Some((Claim { sessions: self.clone(), upload }, kept))
     }
 
@@ -75,7 +90,7 @@ impl Sessions {
                 state.started.put(upload, announced, now);
                 Vec::new()
             }
-            Kept::Writer(writer) => state.writers.put(upload, writer, now),
+            Kept::Writer(writer, saved) => state.writers.put(upload, (writer, saved), now),
         };
         drop(state);
         // Closing files is not for a critical section.

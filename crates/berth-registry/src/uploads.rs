@@ -162,7 +162,8 @@ impl Registry {
     }
 
     /// Ends sessions that got no byte for [`limits::UPLOAD_IDLE_HOURS_MAX`], and deletes objects that nothing refers to
-    /// and that could not be deleted when that happened; for a timer. Returns how many sessions were ended.
+    /// and that could not be deleted when that happened; for a timer, every few minutes: files that were kept open for a
+    /// next request are closed, too. Returns how many sessions were ended.
     ///
     /// # Errors
     /// [`Error::Internal`]; what is left is for the next call.

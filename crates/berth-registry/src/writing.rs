@@ -17,7 +17,7 @@ use crate::blobs::BlobHead;
 use crate::context::Registry;
 use crate::error::{Error, Result};
 use crate::failure::{self, Place, Subject};
-use crate::session::{Claim, Kept};
+use crate::session::{Claim, Kept, SavedState};
 use crate::uploads::{Chunk, CompletedBlob};
 
 /// Pieces of a body between the two tasks. The writer has buffers of its own; more here would only cost memory.
@@ -52,13 +52,11 @@ impl Writing {
         record: UploadRecord,
         kept: Option<Kept>,
     ) -> Self {
-        let stands_at = record.progress.bytes;
+        let stands_at = record.progress.checkpoint.as_deref().and_then(SavedState::of);
         let (fresh, also, kept) = match kept {
             Some(Kept::Started(announced)) => (true, announced, None),
-            Some(Kept::Writer(writer)) => {
-                (false, None, Some(writer).filter(|writer| writer.bytes() == stands_at))
-            }
-            None => (false, None, None),
+            Some(Kept::Writer(writer, saved)) if stands_at == Some(saved) => (false, None, Some(*writer)),
+            Some(Kept::Writer(..)) | None => (false, None, None),
         };
         let discard_unless_completed = false;
         let session = Session { registry, claim, place, key, record, fresh, also, discard_unless_completed };
@@ -185,20 +183,27 @@ impl Session {
     /// Makes what was written the state of the session.
     async fn acknowledge(self, mut writer: BlobWriter) -> Result<u64> {
         let (expected, bytes) = (self.record.progress.bytes, writer.bytes());
-        if bytes > expected {
+        let saved = if bytes > expected {
             let checkpoint = writer.checkpoint().await;
             let checkpoint = checkpoint.map_err(|error| failure::sealed("save an upload's state", error))?;
+            let saved = SavedState::of(&checkpoint);
             let updated_at = self.registry.now();
             let progress = UploadProgress { bytes, checkpoint: Some(checkpoint), updated_at };
             let (meta, record) = (self.registry.meta(), &self.record);
             let advanced = meta.advance_upload(record.repository, record.id, expected, &progress).await;
             advanced.map_err(|error| self.failed("record an upload's progress", error))?;
-        } else if self.record.progress.checkpoint.is_none() {
+            saved
+        } else if let Some(checkpoint) = &self.record.progress.checkpoint {
+            SavedState::of(checkpoint)
+        } else {
             // Nothing was written and nothing was recorded: the next request creates the object.
             self.give_up(Some(writer)).await;
             return Ok(bytes);
+        };
+        if let Some(saved) = saved {
+            let kept = Kept::Writer(Box::new(writer), saved);
+            self.registry.sessions().keep(self.record.id, kept, self.registry.now());
         }
-        self.registry.sessions().keep(self.record.id, Kept::Writer(writer), self.registry.now());
         drop(self.claim);
         Ok(bytes)
     }
@@ -327,5 +332,23 @@ async fn pass_on(chunk: Chunk<'_>, stands_at: u64, pieces: mpsc::Sender<Bytes>) 
     match announced {
         Some(announced) if announced != found => Err(Error::PartLengthMismatch { announced, found }),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn pass(content: &'static [u8], stands_at: u64) -> Result<()> {
+        let body = futures_util::stream::iter([Ok(Bytes::from_static(content))]).boxed();
+        let (pieces, _incoming) = mpsc::channel(1);
+        pass_on(Chunk { body, first_byte: None, bytes: None }, stands_at, pieces).await
+    }
+
+    #[tokio::test]
+    async fn a_blob_that_grows_too_large_is_cut_off() {
+        assert!(pass(b"xy", limits::BLOB_BYTES_MAX - 2).await.is_ok());
+        let refused = pass(b"xyz", limits::BLOB_BYTES_MAX - 2).await;
+        assert!(matches!(refused, Err(Error::BlobTooLarge)));
     }
 }

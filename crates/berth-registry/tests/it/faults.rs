@@ -76,7 +76,7 @@ async fn check(world: &World, shop: &RepositoryName, told: &Acknowledged, case: 
     match world.pull(shop, "v1").await {
         Ok(found) => assert_eq!(found, image(&layer(), json!({})), "{case}"),
         Err(error) => {
-            assert!(!told.manifest && matches!(error, Error::ImageNotFound { .. }), "{case}: {error:?}")
+            assert!(!told.manifest && matches!(error, Error::ImageNotFound { .. }), "{case}: {error:?}");
         }
     }
     if let Some((upload, bytes)) = told.session {
@@ -113,14 +113,16 @@ async fn resume(world: &World, shop: &RepositoryName, upload: UploadId, bytes: u
     }
 }
 
-async fn world_on_faulty_blobs() -> (World, FaultyBlobs) {
+async fn world_on_faulty_blobs(on_disk: bool) -> (World, FaultyBlobs) {
     let mut faulty = None;
-    let world = World::in_memory_behind(|store| {
+    let around = |store| -> Arc<dyn berth_store::blob::BlobStore> {
         let around = FaultyBlobs::new(store);
         faulty = Some(around.clone());
         Arc::new(around)
-    });
-    (world.await, faulty.unwrap())
+    };
+    let world =
+        if on_disk { World::on_disk_behind(around).await } else { World::in_memory_behind(around).await };
+    (world, faulty.unwrap())
 }
 
 /// Runs `case` for the first call of each kind, the second and so on, until there are no more; it returns whether there
@@ -142,7 +144,7 @@ async fn every_call_of_the_blob_store_fails_in_turn() {
             for_every_call(|call, after| {
                 let fault = fault.clone();
                 async move {
-                    let (mut world, faulty) = world_on_faulty_blobs().await;
+                    let (mut world, faulty) = world_on_faulty_blobs(false).await;
                     let shop = world.create("shop/api").await;
                     faulty.inject(call, after, fault.clone());
                     let mut told = Acknowledged::default();
@@ -169,9 +171,9 @@ async fn every_call_of_the_blob_store_fails_in_turn() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_process_ends_at_every_call_of_the_blob_store() {
-    for crash in [Crash::Process, Crash::Machine] {
+    for (crash, on_disk) in [(Crash::Process, false), (Crash::Machine, false), (Crash::Process, true)] {
         for_every_call(|call, after| async move {
-            let (mut world, faulty) = world_on_faulty_blobs().await;
+            let (mut world, faulty) = world_on_faulty_blobs(on_disk).await;
             let shop = world.create("shop/api").await;
             // The call never comes to its end, and what waits for it never goes on: that process is dead.
             let gate = Gate::closed();
@@ -186,7 +188,7 @@ async fn the_process_ends_at_every_call_of_the_blob_store() {
             }
             faulty.crash(crash).await.unwrap();
             world.restart().await;
-            let case = format!("{crash:?} at {call:?} {after}");
+            let case = format!("{crash:?} at {call:?} {after}, on disk {on_disk}");
             check(&world, &shop, &told, &case).await;
             true
         })
@@ -225,7 +227,7 @@ async fn every_call_of_the_metadata_store_fails_in_turn() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_a_machine_crash_took_is_said_to_be_gone() {
-    let (mut world, faulty) = world_on_faulty_blobs().await;
+    let (mut world, faulty) = world_on_faulty_blobs(false).await;
     let shop = world.create("shop/api").await;
     let upload = world.registry.start_upload(&world.caller, &shop, None).await.unwrap();
     world.registry.append_upload(&world.caller, &shop, upload, chunk(layer().as_bytes())).await.unwrap();
@@ -239,7 +241,7 @@ async fn a_session_that_a_machine_crash_took_is_said_to_be_gone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_read_that_fails_is_an_error_in_the_stream() {
-    let (world, faulty) = world_on_faulty_blobs().await;
+    let (world, faulty) = world_on_faulty_blobs(false).await;
     let shop = world.create("shop/api").await;
     world.push_blob(&shop, layer().as_bytes()).await.unwrap();
     faulty.inject(Call::Read, 1, Fault::Fail);

@@ -75,8 +75,15 @@ impl World {
     }
 
     pub(crate) async fn on_disk() -> Self {
+        Self::on_disk_behind(|files| files).await
+    }
+
+    /// On disk, with `around` between the registry and the files.
+    pub(crate) async fn on_disk_behind(
+        around: impl FnOnce(Arc<dyn BlobStore>) -> Arc<dyn BlobStore>,
+    ) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let blobs = Arc::new(FsBlobs::open(directory.path()).unwrap());
+        let blobs = around(Arc::new(FsBlobs::open(directory.path()).unwrap()));
         Self::on(Place::Disk(directory), blobs).await
     }
 

@@ -1,5 +1,7 @@
 //! The registry over real stores: a file per noun, every documented error of every operation, faults and restarts.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
 mod blobs;
 mod deletion;
 mod downloads;
@@ -11,6 +13,7 @@ mod lifecycle_policies;
 mod listings;
 mod properties;
 mod pushes;
+mod races;
 mod registry;
 mod repositories;
 mod resource_tags;

@@ -151,6 +151,17 @@ async fn subjects_need_not_exist(world: World) {
 }
 
 #[tokio::test]
+async fn an_image_has_so_many_tags_and_no_more() {
+    let world = World::in_memory().await;
+    let shop = world.create("shop/api").await;
+    let tags: Vec<_> = (0..=limits::TAGS_PER_IMAGE_MAX).map(|number| format!("t{number}")).collect();
+    let tags: Vec<_> = tags.iter().map(String::as_str).collect();
+    assert_error!(world.push_image(&shop, "layer", &tags).await, Error::LimitExceeded(_));
+    world.push_image(&shop, "layer", &tags[1..]).await.unwrap();
+    assert_error!(world.push_image(&shop, "layer", &tags[..1]).await, Error::LimitExceeded(_));
+}
+
+#[tokio::test]
 async fn a_large_manifest_is_stored_whole() {
     let world = World::in_memory().await;
     let shop = world.create("shop/api").await;

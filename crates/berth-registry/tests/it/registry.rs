@@ -1,12 +1,25 @@
 //! Opening, readiness, and who may do what.
 
-use berth_registry::{Error, Operation, Registry};
+use std::sync::Arc;
+
+use berth_registry::images::PutManifest;
+use berth_registry::repositories::{CreateRepository, RequestedEncryption};
+use berth_registry::{Error, Operation, Registry, TagStatus};
+use berth_store::blob::fault::{Call, Fault, FaultyBlobs};
 use berth_store::seal::RootKey;
+use berth_types::{Digest, RepositoryArn, TagMutability};
 
 use crate::assert_error;
-use crate::fixture::{World, caller, config, name, on_each_store, text};
+use crate::fixture::{
+    World, by_tag, caller, chunk, config, image, name, on_each_store, reference_to, tag, text,
+};
 
-on_each_store!(another_root_key_is_refused, answers_when_asked, other_accounts_are_refused);
+on_each_store!(
+    another_root_key_is_refused,
+    answers_when_asked,
+    other_accounts_are_refused,
+    every_method_asks_whether_the_caller_may,
+);
 
 async fn another_root_key_is_refused(world: World) {
     let other = RootKey::from_text(&"02".repeat(32)).unwrap();
@@ -41,4 +54,90 @@ async fn other_accounts_are_refused(world: World) {
     for repository in [shop, name("no/where")] {
         assert_error!(world.registry.repository(&stranger, &repository).await, Error::AccessDenied { .. });
     }
+}
+
+async fn every_method_asks_whether_the_caller_may(world: World) {
+    macro_rules! refused {
+        ($($call:expr),* $(,)?) => {
+            $(match $call.await {
+                Err(Error::AccessDenied { .. }) => {}
+                other => panic!("{}: {:?}", stringify!($call), other.err().map(|error| error.to_string())),
+            })*
+        };
+    }
+    let shop = &world.create("shop/api").await;
+    world.push_image(shop, "layer", &["v1"]).await.unwrap();
+    let (registry, owner) = (&world.registry, &world.caller);
+    let upload = registry.start_upload(owner, shop, None).await.unwrap();
+    let stranger = &caller("999999999999", "123456789012");
+    let (arn, digest) =
+        (&RepositoryArn { registry: owner.registry.clone(), name: shop.clone() }, &Digest::sha256(b"layer"));
+    let (v1, mutability) = (&reference_to("v1"), TagMutability::mutable());
+    let create = CreateRepository {
+        name: name("shop/new"),
+        tags: Vec::new(),
+        mutability: mutability.clone(),
+        scan_on_push: false,
+        encryption: RequestedEncryption::Aes256,
+    };
+    let manifest = PutManifest {
+        bytes: image("layer", serde_json::json!({})),
+        declared: None,
+        digest: None,
+        tags: vec![tag("v2")],
+    };
+    refused![
+        registry.create_repository(stranger, create),
+        registry.repository(stranger, shop),
+        registry.repositories(stranger, None, 10),
+        registry.delete_repository(stranger, shop, true),
+        registry.set_tag_mutability(stranger, shop, &mutability),
+        registry.set_scan_on_push(stranger, shop, true),
+        registry.resource_tags(stranger, arn),
+        registry.tag_resource(stranger, arn, &[]),
+        registry.untag_resource(stranger, arn, &[]),
+        registry.put_lifecycle_policy(stranger, shop, "{}"),
+        registry.lifecycle_policy(stranger, shop),
+        registry.delete_lifecycle_policy(stranger, shop),
+        registry.put_manifest(stranger, shop, manifest),
+        registry.manifest(stranger, shop, v1),
+        registry.manifest_head(stranger, shop, v1),
+        registry.batch_get_images(stranger, shop, &[by_tag("v1")], None),
+        registry.batch_delete_images(stranger, shop, &[by_tag("v1")]),
+        registry.delete_manifest(stranger, shop, v1),
+        registry.tags(stranger, shop, None, 10),
+        registry.image_ids(stranger, shop, TagStatus::Any, None, 10),
+        registry.images(stranger, shop, TagStatus::Any, None, 10),
+        registry.describe_images(stranger, shop, &[by_tag("v1")]),
+        registry.referrers(stranger, shop, digest, None, None, 10),
+        registry.blob_head(stranger, shop, digest),
+        registry.read_blob(stranger, shop, digest, None),
+        registry.mount_blob(stranger, shop, digest, None),
+        registry.delete_blob(stranger, shop, digest),
+        registry.layer_availability(stranger, shop, &[*digest]),
+        registry.layer_download_path(stranger, shop, digest),
+        registry.start_upload(stranger, shop, None),
+        registry.upload_bytes(stranger, shop, upload),
+        registry.append_upload(stranger, shop, upload, chunk(b"x")),
+        registry.complete_upload(stranger, shop, upload, chunk(b"x"), &[*digest]),
+        registry.put_blob(stranger, shop, chunk(b"layer"), digest),
+        registry.cancel_upload(stranger, shop, upload),
+        std::future::ready(registry.issue_token(stranger)),
+    ];
+    world.pull(shop, "v1").await.unwrap();
+    assert_eq!(registry.upload_bytes(owner, shop, upload).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_store_that_does_not_answer_is_not_ready() {
+    let mut faulty = None;
+    let world = World::in_memory_behind(|store| {
+        let around = FaultyBlobs::new(store);
+        faulty = Some(around.clone());
+        Arc::new(around)
+    });
+    let (world, faulty) = (world.await, faulty.unwrap());
+    faulty.inject(Call::Check, 0, Fault::Fail);
+    assert_error!(world.registry.check().await, Error::Internal { .. });
+    world.registry.check().await.unwrap();
 }
