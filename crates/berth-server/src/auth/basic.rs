@@ -26,7 +26,11 @@ fn password(headers: &HeaderMap) -> Option<String> {
     }
     let decoded = BASE64.decode(encoded.trim().as_bytes()).ok()?;
     let mut decoded = String::from_utf8(decoded).ok()?;
-    decoded.starts_with("AWS:").then(|| decoded.split_off(4))
+    if !decoded.starts_with("AWS:") {
+        return None;
+    }
+    drop(decoded.drain(..4));
+    Some(decoded)
 }
 
 #[cfg(test)]

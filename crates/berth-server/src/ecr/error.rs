@@ -294,7 +294,7 @@ pub(crate) mod tests {
     }
 
     /// The variant's name, as `docs/errors.md` has it.
-    fn variant(error: &Error) -> String {
+    pub(crate) fn variant(error: &Error) -> String {
         let debug = format!("{error:?}");
         let name = |text: &str| text.split([' ', '(', '{']).next().unwrap_or_default().to_owned();
         match debug.strip_prefix("Body(") {

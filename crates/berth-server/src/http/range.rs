@@ -71,7 +71,7 @@ fn number(text: &str) -> Option<u64> {
 
 /// The `ETag` of content: its digest.
 pub(crate) fn entity_tag(digest: &Digest) -> HeaderValue {
-    HeaderValue::from_str(&format!("\"{digest}\"")).unwrap_or(HeaderValue::from_static("\"\""))
+    HeaderValue::try_from(format!("\"{digest}\"")).unwrap_or(HeaderValue::from_static("\"\""))
 }
 
 /// Whether the client says that it has this content already.

@@ -3,7 +3,7 @@
 use axum::body::Body;
 use berth_registry::blobs::BlobHead;
 use berth_types::{Digest, RepositoryName};
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::error::OciError;
 use super::{Answer, Request, empty, location};
@@ -42,7 +42,8 @@ pub(super) async fn get(request: &Request<'_>, name: &RepositoryName, digest: &D
         }
     };
     let (head, content) = registry.read_blob(&request.caller, name, digest, part.clone()).await?;
-    let mut response = Response::new(Body::from_stream(content));
+    let mut response = empty(StatusCode::OK);
+    *response.body_mut() = Body::from_stream(content);
     let headers = response.headers_mut();
     describe(headers, &head);
     match part {

@@ -270,7 +270,7 @@ mod tests {
     use http_body_util::BodyExt;
 
     use super::*;
-    use crate::ecr::error::tests::registry_errors;
+    use crate::ecr::error::tests::{registry_errors, variant};
     use crate::http::request_id::RequestIds;
 
     /// One of every variant that is not the registry's.
@@ -337,6 +337,19 @@ mod tests {
     #[tokio::test]
     async fn every_error_of_the_protocol() {
         insta::assert_snapshot!(rows(protocol_errors()).await);
+    }
+
+    #[test]
+    fn the_documentation_says_the_same() {
+        let page = include_str!("../../../../docs/errors.md");
+        for error in registry_errors() {
+            let variant = variant(&error);
+            let (status, code) = registry_outcome(&error);
+            let row = page.lines().find(|line| line.starts_with(&format!("| `{variant}`")));
+            let row = row.unwrap_or_else(|| panic!("docs/errors.md has no row for {variant}"));
+            let cell = format!("| {} {}", status.as_u16(), code.text());
+            assert!(row.contains(&cell), "{row} should have {cell}");
+        }
     }
 
     #[test]
