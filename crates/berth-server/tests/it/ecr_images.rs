@@ -1,9 +1,11 @@
 //! Images: put, get, list, describe, delete.
 
+use std::time::Duration;
+
 use berth_types::Digest;
 use serde_json::{Value, json};
 
-use crate::ecr_support::{Server, Transcript, descriptor, image};
+use crate::ecr_support::{NOW, Server, Transcript, descriptor, image};
 
 const NAME: &str = "shop/api";
 
@@ -44,6 +46,18 @@ async fn a_pull_is_seen_as_a_time() {
     let ids = json!([{"imageTag": "v1"}]);
     let got = server.ok("BatchGetImage", json!({"repositoryName": NAME, "imageIds": ids})).await;
     assert_eq!(got["images"][0]["imageManifest"], manifest);
+    // Pulls are written behind the requests, so it may take a moment until they are seen.
+    let seen = async {
+        loop {
+            let described = server.ok("DescribeImages", json!({"repositoryName": NAME})).await;
+            if let Some(time) = described["imageDetails"][0].get("lastRecordedPullTime") {
+                return time.clone();
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let seen = tokio::time::timeout(Duration::from_secs(10), seen).await.expect("the pull is recorded");
+    assert_eq!(seen, NOW.epoch_seconds());
 }
 
 #[tokio::test]

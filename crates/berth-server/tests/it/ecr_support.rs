@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use berth_registry::{Config, Registry, RegistryHost};
 use berth_server::{ServerOptions, serve};
@@ -78,7 +79,9 @@ impl Server {
         let registry =
             Registry::open(config, meta, blobs, root_key, Arc::<ManualClock>::clone(&clock)).await.unwrap();
         let serving = tokio::spawn(async move {
-            serve(listener, registry, ServerOptions::default(), std::future::pending()).await.unwrap();
+            let pull_flush_interval = Duration::from_millis(20);
+            let options = ServerOptions { pull_flush_interval, ..ServerOptions::default() };
+            serve(listener, registry, options, std::future::pending()).await.unwrap();
         });
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         Self { url: format!("http://{address}"), clock, client, serving, _metadata: metadata }
