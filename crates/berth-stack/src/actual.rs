@@ -115,9 +115,10 @@ impl ActualState {
             }
         }
         if hidden > 0 {
+            let noun = if hidden == 1 { "repository" } else { "repositories" };
             state.warnings.push(format!(
-                "the tags of {hidden} other repositories may not be read (ecr:ListTagsForResource); if one of them \
-                 belongs to this stack and is no longer in its file, it is not seen"
+                "the tags of {hidden} other {noun} may not be read (ecr:ListTagsForResource): what belongs to this stack \
+                 there and is no longer in its file is not seen"
             ));
         }
         Ok(state)

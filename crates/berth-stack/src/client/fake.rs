@@ -37,6 +37,8 @@ pub struct FakeRepository {
     pub repository_policy: Option<String>,
     /// How many images it holds.
     pub images: usize,
+    /// Whether the caller may not read its tags.
+    pub tags_are_denied: bool,
 }
 
 impl FakeEcr {
@@ -162,6 +164,7 @@ impl EcrApi for FakeEcr {
             lifecycle_policy: None,
             repository_policy: None,
             images: 0,
+            tags_are_denied: false,
         };
         repositories.insert(name, repository);
         Ok(description)
@@ -233,7 +236,10 @@ impl EcrApi for FakeEcr {
 
     async fn list_tags(&self, arn: &str) -> Result<BTreeMap<String, String>, ApiError> {
         let name = self.name_of("ListTagsForResource", arn)?;
-        self.with("ListTagsForResource", &name, |repository| Ok(repository.tags.clone()))
+        self.with("ListTagsForResource", &name, |repository| {
+            let denied = || ApiErrorKind::AccessDenied("not authorized: ecr:ListTagsForResource".to_owned());
+            if repository.tags_are_denied { Err(denied()) } else { Ok(repository.tags.clone()) }
+        })
     }
 
     async fn tag_resource(&self, arn: &str, tags: &BTreeMap<String, String>) -> Result<(), ApiError> {

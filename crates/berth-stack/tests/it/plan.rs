@@ -207,6 +207,20 @@ async fn destroy_touches_only_what_is_owned() {
 }
 
 #[tokio::test]
+async fn tags_of_others_may_be_out_of_reach_and_our_own_may_not() {
+    let fake = fake();
+    converge(&fake, &stack("project = \"other\"\nenvironment = \"dev\""), DEFAULTS).await;
+    converge(&fake, &stack(SMALL), DEFAULTS).await;
+    fake.edit("other/api", |one| one.tags_are_denied = true);
+    let plan = plan_of(&fake, &stack(SMALL), DEFAULTS).await;
+    assert!(plan.is_empty());
+    assert_snapshot!(plan.warnings.join("\n"));
+    fake.edit("shop/api", |one| one.tags_are_denied = true);
+    let error = berth_stack::ActualState::read(&fake, &stack(SMALL)).await.unwrap_err();
+    assert_snapshot!(format!("{error}\n{}", error.hint().unwrap()));
+}
+
+#[tokio::test]
 async fn protection_holds_against_force() {
     let fake = fake();
     let stack = stack(&SMALL.replace("[repositories.api]", "[repositories.api]\nprotect = true"));

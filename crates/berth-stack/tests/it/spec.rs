@@ -267,3 +267,51 @@ fn files_are_found_beside_the_stack_file() {
     std::fs::write(&file, "#".repeat(300_000)).unwrap();
     assert!(matches!(StackSpec::load(&file), Err(SpecError::Unreadable { .. })));
 }
+
+fn toml_like() -> impl proptest::strategy::Strategy<Value = String> {
+    let word = proptest::sample::select(vec![
+        "project",
+        "environment",
+        "repositories",
+        "api",
+        "retention",
+        "any_of",
+        "keep_last",
+        "tags",
+        "=",
+        "\"x\"",
+        "[",
+        "]",
+        "[[",
+        "]]",
+        "{",
+        "}",
+        ".",
+        "\n",
+        "5",
+        "true",
+        "ä",
+        "\"",
+        "\"{project}\"",
+        ",",
+        "mutable_tags",
+        "prod",
+    ]);
+    proptest::strategy::Strategy::prop_map(proptest::collection::vec(word, 0..40), |words| words.join(" "))
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(2_000))]
+
+    /// Whatever is in the file, the answer is a stack or a list of problems, each at a place in the file.
+    #[test]
+    fn no_text_is_too_strange(text in proptest::prop_oneof![toml_like(), ".{0,60}"]) {
+        if let Err(error) = StackSpec::parse("berth.toml", &text, &read_file) {
+            proptest::prop_assert!(!error.problems().is_empty());
+            let lines = text.lines().count() + 1;
+            for position in error.problems().iter().filter_map(|problem| problem.position) {
+                proptest::prop_assert!((1..=lines).contains(&position.line), "{position} of {lines}");
+            }
+        }
+    }
+}
