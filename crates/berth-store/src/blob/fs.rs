@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::blob::{BlobError, BlobStore, ObjectId, ObjectReader, ObjectWriter, WriterState};
@@ -27,6 +28,8 @@ use crate::blob::{BlobError, BlobStore, ObjectId, ObjectReader, ObjectWriter, Wr
 const PENDING_BYTES_MAX: usize = 32 * 1024;
 /// How much of a long file is written before the disk is told to begin, in bytes, so that the sync at its end is short.
 const WRITE_BACK_BYTES: u64 = 16 * 1024 * 1024;
+/// Long writes under way at a time.
+const WRITES_MAX: usize = 16;
 /// Up to this length a read is tried without another thread, in bytes: most often the page cache has it.
 const INLINE_READ_BYTES_MAX: usize = 128 * 1024;
 
@@ -43,6 +46,8 @@ struct Inner {
     boot: Vec<u8>,
     /// Writers that may still write, to be stopped when their object is reopened or deleted.
     live: Mutex<HashMap<ObjectId, Weak<Slot>>>,
+    /// How many long writes may be under way: the page cache takes no more at once, and each occupies a thread.
+    writes: Arc<Semaphore>,
     /// Directories that are known to be there, and to survive a crash of the machine.
     directories: Mutex<HashSet<PathBuf>>,
 }
@@ -73,7 +78,8 @@ impl FsBlobs {
         make_directory(&root)?;
         let boot = fs::read("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         let (live, directories) = (Mutex::default(), Mutex::default());
-        Ok(Self { inner: Arc::new(Inner { root, boot, live, directories }) })
+        let writes = Arc::new(Semaphore::new(WRITES_MAX));
+        Ok(Self { inner: Arc::new(Inner { root, boot, live, writes, directories }) })
     }
 }
 
@@ -346,7 +352,9 @@ impl ObjectWriter for FsWriter {
         if self.pending_bytes <= PENDING_BYTES_MAX {
             return Ok(());
         }
+        let permit = Arc::clone(&self.slot.store.writes).acquire_owned().await;
         let written = self.write("append to", |_, file, length| Ok((file.cloned(), length))).await?;
+        drop(permit);
         match written {
             (Some(file), length) if length - self.write_back_from >= WRITE_BACK_BYTES => {
                 self.begin_write_back(file, length).await

@@ -57,6 +57,9 @@ pub struct BlobWriter {
     spare: Option<BytesMut>,
     /// Set while a call is under way: it stays set when the call fails or its future is dropped.
     broken: bool,
+    /// Segments that the next buffer may hold at most. It grows with every buffer, so that a crowd of writers that begin
+    /// at the same time, before the load is known, does not begin with large ones.
+    ramp: usize,
     load: LoadShare,
 }
 
@@ -142,6 +145,7 @@ impl BlobWriter {
             writing: None,
             spare: None,
             broken: false,
+            ramp: 1,
             load,
         })
     }
@@ -166,8 +170,9 @@ impl BlobWriter {
         self.enter()?;
         let mut rest = &data[..];
         while !rest.is_empty() {
-            let segments_max = self.load.batch_segments(self.key.layout(), BUFFERS);
+            let segments_max = self.load.batch_segments(self.key.layout(), BUFFERS).min(self.ramp);
             if self.filling.is_full(segments_max) {
+                self.ramp = 2 * segments_max;
                 self.dispatch_filling(segments_max).await?;
             }
             let taken = self.filling.fill(rest, segments_max);
@@ -221,7 +226,8 @@ impl BlobWriter {
         let (sealed, hashes) = if last.buffer.len() <= INLINE_BYTES {
             last.seal(&key, prefix, hashes, true)?
         } else {
-            blocking(move || last.seal(&key, prefix, hashes, true)).await?
+            let sealing = self.load.run(move || last.seal(&key, prefix, hashes, true)).await?;
+            sealing.await.map_err(|_| SealError::Interrupted)??
         };
         let mut backend = self.backend().await?;
         backend.append(sealed).await?;
@@ -251,7 +257,7 @@ impl BlobWriter {
         self.advance().await?;
         let hashes = self.hashes.take().ok_or(SealError::Interrupted)?;
         let (key, prefix) = (Arc::clone(&self.key), self.prefix);
-        self.sealing = Some(tokio::task::spawn_blocking(move || batch.seal(&key, prefix, hashes, false)));
+        self.sealing = Some(self.load.run(move || batch.seal(&key, prefix, hashes, false)).await?);
         Ok(())
     }
 
@@ -295,13 +301,6 @@ impl std::fmt::Debug for BlobWriter {
             .field("bytes", &self.bytes)
             .finish_non_exhaustive()
     }
-}
-
-/// Runs `work` on a blocking thread.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, SealError> + Send + 'static,
-) -> Result<T, SealError> {
-    tokio::task::spawn_blocking(work).await.map_err(|_| SealError::Interrupted)?
 }
 
 /// Consecutive segments in one buffer: plaintext, with room for what sealing adds around it.
