@@ -193,3 +193,53 @@ async fn broken_chunks_are_refused() {
     let status = server.get(&location).await;
     assert_eq!((status.status(), header(&status, "range")), (StatusCode::NO_CONTENT, "0-0"));
 }
+
+#[tokio::test]
+async fn odd_request_targets() {
+    let server = Server::start().await;
+    for (line, status) in [
+        ("GET http://localhost/v2/", "200"),
+        ("GET http://evil.example/v2/", "403"),
+        ("GET //v2/", "404"),
+        ("GET /v2/%", "404"),
+        ("GET /v2/?n=%&last=%zz&&=&=x", "200"),
+        ("GET /v2/shop/api/tags/list?n=%00", "400"),
+        ("OPTIONS *", "404"),
+        ("CONNECT localhost:80", "404"),
+        ("TRACE /v2/", "405"),
+        ("BREW /v2/shop/api/manifests/v1", "405"),
+        ("GET /v2/../v2/", "404"),
+        ("GET /./v2/", "404"),
+        ("GET /v2/shop/api/manifests/v1#x", "4"),
+    ] {
+        let request = head(&server, line, "Connection: close\r\n");
+        let answer = server.raw(request.as_bytes()).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{line}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn no_single_wrong_byte_of_a_head_does_harm() {
+    let server = Server::impatient().await;
+    server.push_image("shop/api", "v1", "layer").await;
+    let rest = "Range: bytes=0-1\r\nContent-Length: 0\r\nIf-None-Match: \"x\"\r\nConnection: close\r\n";
+    let request = head(&server, "GET /v2/shop/api/manifests/v1?n=1", rest);
+    // The long token is like any other value; its first bytes stand for the rest.
+    let token = request.find("Basic ").unwrap() + 12;
+    let token = token..request[token..].find('\r').unwrap() + token;
+    let places: Vec<usize> = (0..request.len()).filter(|place| !token.contains(place)).collect();
+    for byte in [0, b'\r', 0xff] {
+        let answers = places.iter().map(|place| {
+            let mut changed = request.clone().into_bytes();
+            changed[*place] = byte;
+            let server = &server;
+            async move { (*place, server.raw(&changed).await) }
+        });
+        for (place, answer) in futures_util::future::join_all(answers).await {
+            let is_harmless =
+                answer.is_empty() || answer.starts_with("HTTP/1.1 2") || answer.starts_with("HTTP/1.1 4");
+            assert!(is_harmless, "byte {byte} at {place}: {answer}");
+        }
+    }
+    assert_eq!(server.get("/v2/shop/api/manifests/v1").await.status(), StatusCode::OK);
+}
