@@ -170,11 +170,12 @@ impl BlobWriter {
         self.enter()?;
         let mut rest = &data[..];
         while !rest.is_empty() {
-            let segments_max = self.load.batch_segments(self.key.layout(), BUFFERS).min(self.ramp);
+            let segments_max = self.segments_max();
             if self.filling.is_full(segments_max) {
                 self.ramp = 2 * segments_max;
-                self.dispatch_filling(segments_max).await?;
+                self.dispatch_filling().await?;
             }
+            let segments_max = self.segments_max();
             let taken = self.filling.fill(rest, segments_max);
             self.bytes += taken as u64;
             rest = &rest[taken..];
@@ -240,15 +241,21 @@ impl BlobWriter {
         if std::mem::replace(&mut self.broken, true) { Err(SealError::Interrupted) } else { Ok(()) }
     }
 
+    /// How many segments a buffer may hold at present.
+    fn segments_max(&self) -> usize {
+        self.load.batch_segments(self.key.layout(), BUFFERS).min(self.ramp)
+    }
+
     /// Sends the full buffer on its way and provides the next one.
-    async fn dispatch_filling(&mut self, segments_max: usize) -> Result<(), SealError> {
+    async fn dispatch_filling(&mut self) -> Result<(), SealError> {
         let next = Batch::new(self.key.layout(), self.filling.end(), BytesMut::new());
         let full = std::mem::replace(&mut self.filling, next);
         self.dispatch(full).await?;
         if self.load.is_crowded() {
             self.drain().await?;
         }
-        self.filling.make_room(segments_max, self.spare.take());
+        let segments = self.segments_max();
+        self.filling.make_room(segments, self.spare.take());
         Ok(())
     }
 
