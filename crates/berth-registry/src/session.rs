@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use berth_store::seal::BlobWriter;
 use berth_types::{Algorithm, Timestamp, UploadId};
+use tokio::sync::Notify;
 
 /// Writers kept open. Each holds a file descriptor and up to 600 KiB.
 const WRITERS_KEPT_MAX: usize = 32;
@@ -18,10 +19,15 @@ const STARTED_KEPT_MAX: usize = 4_096;
 /// How long something is kept.
 const KEPT_SECONDS_MAX: Duration = Duration::from_secs(60);
 
+/// How long a request waits for another to leave the session. A client that lost its connection is back at once, when the
+/// request before may still be about to notice.
+const CLAIM_WAIT_MAX: Duration = Duration::from_millis(250);
+
 /// The sessions of this process.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sessions {
     state: Arc<Mutex<State>>,
+    released: Arc<Notify>,
 }
 
 #[derive(Debug)]
@@ -68,8 +74,24 @@ pub(crate) struct Claim {
 }
 
 impl Sessions {
-    /// Claims a session, with what was kept of it; `None` if another request has it.
-    pub(crate) fn claim(&self, upload: UploadId) -> Option<(Claim, Option<Kept>)> {
+    /// Claims a session, with what was kept of it; `None` if another request has it, and does not leave it soon.
+    pub(crate) async fn claim(&self, upload: UploadId) -> Option<(Claim, Option<Kept>)> {
+        if let Some(claimed) = self.try_claim(upload) {
+            return Some(claimed);
+        }
+        let wait = async {
+            loop {
+                let released = self.released.notified();
+                if let Some(claimed) = self.try_claim(upload) {
+                    return claimed;
+                }
+                released.await;
+            }
+        };
+        tokio::time::timeout(CLAIM_WAIT_MAX, wait).await.ok()
+    }
+
+    fn try_claim(&self, upload: UploadId) -> Option<(Claim, Option<Kept>)> {
         let mut state = self.lock();
         if !state.claimed.insert(upload) {
             return None;
@@ -150,6 +172,7 @@ impl<T> Recent<T> {
 impl Drop for Claim {
     fn drop(&mut self) {
         self.sessions.lock().claimed.remove(&self.upload);
+        self.sessions.released.notify_waiters();
     }
 }
 
@@ -157,14 +180,14 @@ impl Drop for Claim {
 mod tests {
     use super::*;
 
-    #[test]
-    fn one_claim_at_a_time() {
+    #[tokio::test]
+    async fn one_claim_at_a_time() {
         let (sessions, upload) = (Sessions::default(), UploadId::random());
-        let (claim, _) = sessions.claim(upload).unwrap();
-        assert!(sessions.claim(upload).is_none());
-        assert!(sessions.claim(UploadId::random()).is_some(), "another session is free");
-        drop(claim);
-        assert!(sessions.claim(upload).is_some());
+        let (claim, _) = sessions.claim(upload).await.unwrap();
+        assert!(sessions.claim(upload).await.is_none());
+        assert!(sessions.claim(UploadId::random()).await.is_some(), "another session is free");
+        let (next, ()) = tokio::join!(sessions.claim(upload), async { drop(claim) });
+        assert!(next.is_some(), "it waits for the one before");
     }
 
     #[test]

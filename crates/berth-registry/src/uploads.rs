@@ -131,7 +131,7 @@ impl Registry {
         in_order(&target, None, 0, chunk.first_byte, chunk.bytes)?;
         // The row comes first: should the process end here, expiry finds the object by it.
         let record = self.new_session(&target).await?;
-        let (claim, _) = self.sessions().claim(record.id).ok_or(Error::UploadBusy(record.id))?;
+        let (claim, _) = self.sessions().claim(record.id).await.ok_or(Error::UploadBusy(record.id))?;
         let key = self.key_of(&target.record).await?;
         let mut writing =
             Writing::new(self.clone(), claim, target.place, key, record, Some(Kept::Started(None)));
@@ -152,7 +152,7 @@ impl Registry {
     ) -> Result<()> {
         let target = self.target(caller, Operation::InitiateLayerUpload, name).await?;
         // A writer at work could make the object anew after it was deleted.
-        let (_claim, _kept) = self.sessions().claim(upload).ok_or(Error::UploadBusy(upload))?;
+        let (_claim, _kept) = self.sessions().claim(upload).await.ok_or(Error::UploadBusy(upload))?;
         let object =
             self.meta().cancel_upload(target.record.id, upload).await.map_err(|error| {
                 target.place.failed_about("cancel an upload", Subject::Upload(upload), error)
@@ -221,7 +221,7 @@ impl Registry {
         bytes: Option<u64>,
     ) -> Result<Writing> {
         // Claimed before it is read, so that what is read stays true.
-        let Some((claim, kept)) = self.sessions().claim(upload) else {
+        let Some((claim, kept)) = self.sessions().claim(upload).await else {
             self.session(&target, upload).await?;
             return Err(Error::UploadBusy(upload));
         };

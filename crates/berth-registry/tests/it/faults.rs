@@ -134,6 +134,7 @@ async fn for_every_call<F: Future<Output = bool>>(case: impl Fn(Call, usize) -> 
             after += 1;
             assert!(after < CALLS_MAX, "{call:?}");
         }
+        assert!(after > 0, "a push makes every kind of call, {call:?} too");
     }
 }
 

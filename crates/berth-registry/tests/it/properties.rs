@@ -69,7 +69,7 @@ proptest! {
 
     #[test]
     fn what_is_pushed_comes_back(push in pushes(), on_disk: bool) {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build().unwrap();
         runtime.block_on(async {
             let mut world = if on_disk { World::on_disk().await } else { World::in_memory().await };
             push_and_read(&mut world, push).await;

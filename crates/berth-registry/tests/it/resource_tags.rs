@@ -1,12 +1,18 @@
 //! `TagResource`, `UntagResource`, `ListTagsForResource`. The rules for single tags have unit tests.
 
 use berth_registry::Error;
-use berth_types::RepositoryArn;
+use berth_registry::repositories::{CreateRepository, RequestedEncryption};
+use berth_types::{RepositoryArn, TagMutability};
 
 use crate::assert_error;
-use crate::fixture::{World, assert_no_repository, caller, nowhere, on_each_store, registry_id};
+use crate::fixture::{World, assert_no_repository, caller, name, nowhere, on_each_store, registry_id};
 
-on_each_store!(sets_lists_and_removes, refuses_what_breaks_a_rule, the_arn_names_the_repository);
+on_each_store!(
+    sets_lists_and_removes,
+    come_with_a_new_repository,
+    refuses_what_breaks_a_rule,
+    the_arn_names_the_repository,
+);
 
 fn pairs(tags: &[(&str, &str)]) -> Vec<(String, String)> {
     tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
@@ -24,6 +30,27 @@ async fn sets_lists_and_removes(world: World) {
     assert_eq!(registry.resource_tags(caller, &arn).await.unwrap(), pairs(&[("a", "2"), ("b", "3")]));
     registry.untag_resource(caller, &arn, &["a".to_owned(), "absent".to_owned()]).await.unwrap();
     assert_eq!(registry.resource_tags(caller, &arn).await.unwrap(), pairs(&[("b", "3")]));
+}
+
+async fn come_with_a_new_repository(world: World) {
+    let create = |tags| {
+        let request = CreateRepository {
+            name: name("shop/api"),
+            tags,
+            mutability: TagMutability::mutable(),
+            scan_on_push: true,
+            encryption: RequestedEncryption::Aes256,
+        };
+        world.registry.create_repository(&world.caller, request)
+    };
+    let many: Vec<_> = (0..51).map(|i| (format!("k{i}"), String::new())).collect();
+    assert_error!(create(many).await, Error::TooManyTags);
+    assert_error!(create(pairs(&[("a", "1"), ("a", "2")])).await, Error::InvalidTagParameter(_));
+    assert_no_repository(world.registry.repository(&world.caller, &name("shop/api")).await);
+    let record = create(pairs(&[("b", ""), ("a", "1")])).await.unwrap();
+    assert!(record.scan_on_push);
+    let tags = world.registry.resource_tags(&world.caller, &arn(&world, &record.name)).await.unwrap();
+    assert_eq!(tags, pairs(&[("a", "1"), ("b", "")]));
 }
 
 async fn refuses_what_breaks_a_rule(world: World) {
