@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use crate::meta::MetaError;
@@ -84,6 +85,9 @@ fn create_private(path: &Path) -> io::Result<()> {
 /// What every connection needs.
 fn set(connection: &Connection, cache_kib: i64) -> Result<(), rusqlite::Error> {
     connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
+    // Plans do not depend on parameters. Without this, a SQLite built with STAT4 (the bundled one is) plans many statements
+    // anew at every use: 17 microseconds of processor time for a manifest by its tag instead of 5.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.pragma_update(None, "busy_timeout", BUSY_MILLIS)?;
     connection.pragma_update(None, "mmap_size", MMAP_BYTES)?;
     connection.pragma_update(None, "cache_size", -cache_kib)?;
