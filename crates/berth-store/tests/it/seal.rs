@@ -119,9 +119,13 @@ async fn upload_stubbornly(
     piece: usize,
 ) -> (ObjectId, Digest) {
     let blobs = SealedBlobs::new(Arc::new(store.clone()));
-    let object = ObjectId::random(key.domain());
+    let mut object = ObjectId::random(key.domain());
     let mut checkpoint: Option<(Vec<u8>, u64)> = None;
     for _ in 0..10 {
+        if checkpoint.is_none() {
+            // Nothing to go back to: a name is used once only.
+            object = ObjectId::random(key.domain());
+        }
         let attempt = async {
             let mut writer = match &checkpoint {
                 None => blobs.create(key, object, None).await?,
