@@ -34,7 +34,12 @@ pub(crate) const ALL: [Step; 12] = [
         tools: &[Tool::Python, Tool::Clients],
         run: || e2e("clients::"),
     },
-    Step { name: "faults", what: "kill -9, secrecy, memory", tools: &[], run: || e2e("faults::") },
+    Step {
+        name: "faults",
+        what: "kill -9, secrecy, memory, time",
+        tools: &[Tool::Clock],
+        run: || e2e("faults::"),
+    },
     Step {
         name: "conformance",
         what: "the OCI conformance suite",

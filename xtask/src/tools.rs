@@ -32,6 +32,8 @@ const CLIENTS: [(&str, &str); 8] = [
 pub(crate) enum Tool {
     /// skopeo, podman, buildah, docker, and what builds the image that they push.
     Clients,
+    /// faketime, which moves a server's clock.
+    Clock,
     /// The AWS CLI and boto3.
     Python,
     /// cargo-deny.
@@ -44,6 +46,7 @@ pub(crate) enum Tool {
 pub(crate) fn ensure(tool: Tool) -> Result<Option<String>> {
     match tool {
         Tool::Clients => clients().map(|()| None),
+        Tool::Clock => clock().map(|()| None),
         Tool::Python => python().map(|()| None),
         Tool::Deny => deny().map(|()| None),
         Tool::Conformance => conformance(),
@@ -77,6 +80,10 @@ fn clients() -> Result<()> {
         bail!("still missing after installing packages: {}", still.join(", "));
     }
     Ok(())
+}
+
+fn clock() -> Result<()> {
+    if find("faketime").is_none() { install(&["faketime"]) } else { Ok(()) }
 }
 
 fn install(packages: &[&str]) -> Result<()> {

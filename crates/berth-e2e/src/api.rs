@@ -1,11 +1,10 @@
 //! The ECR API: through the official SDK, and raw for requests that the SDK would never send.
 
 use anyhow::Result;
-use aws_config::BehaviorVersion;
 use aws_credential_types::Credentials;
 use aws_sdk_ecr::Client;
-use aws_sdk_ecr::config::Region;
 use aws_sdk_ecr::config::retry::RetryConfig;
+use aws_sdk_ecr::config::{BehaviorVersion, Region};
 use aws_sdk_ecr::error::{ProvideErrorMetadata, SdkError};
 use reqwest::Method;
 use serde_json::Value;

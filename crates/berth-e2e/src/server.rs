@@ -106,6 +106,21 @@ impl Server {
         Ok(())
     }
 
+    /// The same, with a clock that is ahead of the machine's by this many hours from now on.
+    ///
+    /// # Errors
+    /// When libfaketime is not on this machine, or the new process does not start.
+    pub async fn kill_and_restart_later(&mut self, hours: u32) -> Result<()> {
+        let library = faketime()?.display().to_string();
+        self.settings.environment.extend([
+            ("LD_PRELOAD".to_owned(), library),
+            ("FAKETIME".to_owned(), format!("+{hours}h")),
+            // Timers run on the monotonic clock, which has to stay as it is.
+            ("FAKETIME_DONT_FAKE_MONOTONIC".to_owned(), "1".to_owned()),
+        ]);
+        self.kill_and_restart().await
+    }
+
     /// `http://127.0.0.1:PORT`; another one after every start.
     #[must_use]
     pub fn url(&self) -> &str {
@@ -232,6 +247,16 @@ pub fn serve_command(data_dir: &Path) -> Result<Command> {
         }
     }
     Ok(command)
+}
+
+/// The library that shifts a process's clock, wherever Debian puts it on this architecture.
+fn faketime() -> Result<PathBuf> {
+    let places = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib"];
+    places
+        .iter()
+        .map(|place| Path::new(place).join("faketime/libfaketime.so.1"))
+        .find(|path| path.is_file())
+        .context("no libfaketime (`cargo xtask test` installs it)")
 }
 
 async fn wait_ready(child: &mut Child, ready: &Path, started: Instant) -> Result<String> {

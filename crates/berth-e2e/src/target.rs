@@ -89,6 +89,18 @@ impl Target {
         Ok(())
     }
 
+    /// The same, some hours later by the server's clock.
+    ///
+    /// # Errors
+    /// When the target is somebody else's, or does not start again.
+    pub async fn kill_and_restart_later(&mut self, hours: u32) -> Result<()> {
+        let server = self.server_mut()?;
+        server.kill_and_restart_later(hours).await?;
+        let url = server.url().to_owned();
+        self.url = url;
+        Ok(())
+    }
+
     /// The official client of the ECR API.
     #[must_use]
     pub fn api(&self) -> Client {

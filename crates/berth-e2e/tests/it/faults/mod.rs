@@ -4,3 +4,4 @@ mod crash;
 mod memory;
 mod process;
 mod secrecy;
+mod time;
