@@ -27,6 +27,7 @@ async fn run(directory: PathBuf, mebibytes: u64, writers: u64) -> Result<(), Any
     let blobs = SealedBlobs::new(Arc::new(FsBlobs::open(&directory)?));
     let domain = DomainId(uuid::Uuid::new_v4());
     let (key, _) = RootKey::generate()?.wrap_new_domain_key(domain)?;
+    records(&key)?;
     let objects: Vec<_> = (0..writers).map(|_| ObjectId::random(domain)).collect();
     report("seal and write, durable", mebibytes * writers, &objects, |object| {
         write(blobs.clone(), key.clone(), object, mebibytes)
@@ -41,6 +42,24 @@ async fn run(directory: PathBuf, mebibytes: u64, writers: u64) -> Result<(), Any
     for object in objects {
         blobs.delete(object).await?;
     }
+    Ok(())
+}
+
+/// What a manifest of 1 KiB costs.
+fn records(key: &DomainKey) -> Result<(), AnyError> {
+    const ROUNDS: u32 = 100_000;
+    let manifest = [7; 1024];
+    let mut sealed = Vec::new();
+    let start = Instant::now();
+    for _ in 0..ROUNDS {
+        sealed = key.seal("manifest", &[b"repository"], &manifest)?;
+    }
+    println!("seal a record of 1 KiB: {:?}", start.elapsed() / ROUNDS);
+    let start = Instant::now();
+    for _ in 0..ROUNDS {
+        key.open("manifest", &[b"repository"], &sealed)?;
+    }
+    println!("open a record of 1 KiB: {:?}", start.elapsed() / ROUNDS);
     Ok(())
 }
 
