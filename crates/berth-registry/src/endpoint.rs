@@ -10,6 +10,8 @@ pub struct RegistryHost {
     /// `http` or `https`.
     scheme: &'static str,
     port: u16,
+    /// The registry that the template's host means, where the template names neither account nor region.
+    default_registry: Option<RegistryId>,
 }
 
 /// The template is not one.
@@ -32,7 +34,7 @@ impl RegistryHost {
     /// # Errors
     /// [`RegistryHostError`].
     pub fn parse(template: &str, port: u16, tls: bool) -> Result<Self, RegistryHostError> {
-        let made = Self { template: template.to_owned(), scheme: "http", port };
+        let made = Self { template: template.to_owned(), scheme: "http", port, default_registry: None };
         made.check_placeholders()?;
         let example = made.example_host();
         if !is_host(&example) {
@@ -40,6 +42,13 @@ impl RegistryHost {
         }
         let scheme = if tls || !is_of_this_machine(&example) { "https" } else { "http" };
         Ok(Self { scheme, ..made })
+    }
+
+    /// Says which registry is meant by a host that names none. Every other one is then given a name of its own, so that what
+    /// is created through the API in another region is never pushed to by a URI that means the default registry.
+    #[must_use]
+    pub fn with_default(self, registry: RegistryId) -> Self {
+        Self { default_registry: Some(registry), ..self }
     }
 
     fn check_placeholders(&self) -> Result<(), RegistryHostError> {
@@ -67,10 +76,22 @@ impl RegistryHost {
             .replace("{port}", &self.port.to_string())
     }
 
-    /// `host[:port]` of a registry.
+    /// `host[:port]` of a registry. Where the template does not tell registries apart, one that is not the default is
+    /// `<account>.dkr.ecr.<region>.` before the template's host; before an address, which can have nothing before it,
+    /// `localhost` stands for it.
     #[must_use]
     pub fn host(&self, registry: &RegistryId) -> String {
-        self.fill(registry.account.as_str(), registry.region.as_str())
+        let filled = self.fill(registry.account.as_str(), registry.region.as_str());
+        let tells_apart = self.template.contains("{account}") && self.template.contains("{region}");
+        if tells_apart || self.default_registry.as_ref().is_none_or(|default| default == registry) {
+            return filled;
+        }
+        let RegistryId { account, region } = registry;
+        let (host, port) = split_port(&filled);
+        let is_address = host.starts_with('[') || host.parse::<std::net::Ipv4Addr>().is_ok();
+        let host = if is_address { "localhost" } else { host };
+        let port = port.map(|port| format!(":{port}")).unwrap_or_default();
+        format!("{account}.dkr.ecr.{region}.{host}{port}")
     }
 
     /// `host[:port]/name`.
@@ -193,6 +214,29 @@ mod tests {
         ] {
             let error = RegistryHost::parse(template, 5000, false).unwrap_err();
             assert_eq!(error, RegistryHostError::Host(template.to_owned()));
+        }
+    }
+
+    #[test]
+    fn every_registry_has_a_host_that_means_it() {
+        let default = RegistryId {
+            account: AccountId::parse("000000000000").unwrap(),
+            region: Region::parse("us-east-1").unwrap(),
+        };
+        for (template, own, other) in [
+            ("localhost:{port}", "localhost:5000", "123456789012.dkr.ecr.eu-west-1.localhost:5000"),
+            ("127.0.0.1:{port}", "127.0.0.1:5000", "123456789012.dkr.ecr.eu-west-1.localhost:5000"),
+            ("registry.example", "registry.example", "123456789012.dkr.ecr.eu-west-1.registry.example"),
+            (
+                "{account}.dkr.ecr.{region}.amazonaws.com",
+                "000000000000.dkr.ecr.us-east-1.amazonaws.com",
+                "123456789012.dkr.ecr.eu-west-1.amazonaws.com",
+            ),
+        ] {
+            let host = RegistryHost::parse(template, 5000, false).unwrap().with_default(default.clone());
+            assert_eq!(host.host(&default), own);
+            assert_eq!(host.host(&registry()), other);
+            assert_eq!(RegistryHost::registry_of_host(&host.host(&registry())), Some(registry()));
         }
     }
 

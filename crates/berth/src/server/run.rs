@@ -123,7 +123,8 @@ impl Server {
         let address =
             listener.local_addr().map_err(|source| ServerError::Listen { address: config.listen, source })?;
         let host = RegistryHost::parse(&config.registry_host, address.port(), false)
-            .map_err(ServerError::RegistryHost)?;
+            .map_err(ServerError::RegistryHost)?
+            .with_default(config.default_registry.clone());
 
         let root_key = root_key(&config, &data_dir)?;
         let metadata = data_dir.metadata();
