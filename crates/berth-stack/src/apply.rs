@@ -3,6 +3,8 @@
 //! Nothing is decided here: what to do is in the plan, and what must not be done is refused before the first step. A run that
 //! was cut off at any point needs no repair. Reading what is there and planning again gives the steps that are left.
 
+use std::collections::BTreeSet;
+
 use crate::client::{ApiError, ApiErrorKind, EcrApi, NewRepository};
 use crate::plan::{Plan, Refusal, Step};
 
@@ -72,7 +74,10 @@ impl ApplyError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Refused(refused) => refused.first().map(|(_, refusal)| refusal.hint().to_owned()),
+            Self::Refused(refused) => {
+                let hints: BTreeSet<&str> = refused.iter().map(|(_, refusal)| refusal.hint()).collect();
+                Some(hints.into_iter().collect::<Vec<_>>().join("\n"))
+            }
             Self::Step { source, .. } => {
                 let own = match source.kind() {
                     ApiErrorKind::RepositoryNotEmpty => Some(Refusal::HoldsImages.hint().to_owned()),
