@@ -22,10 +22,10 @@
 //! }
 //! ```
 //!
-//! `lifecycle` of a `lifecycle_policy` has `file` (or null), `retention` (each retention as written, with `attributes` and `rules`),
-//! `shared` (rules for images that fall under several retentions) and `rules` (those under none, and those that go away). Each
-//! rule is `{"change": "same | added | changed | removed", "rule", "attributes"}` with `rule` in ECR's own form. `refused` is
-//! `{"code", "message", "hint"}`. `null` for `old` or `new` means that the attribute is not there.
+//! `lifecycle` of a `lifecycle_policy` has `file` (or null), `retention` (each retention as written, with `attributes` and
+//! `rules`), `shared` (rules for images that fall under several retentions) and `rules` (those under none, and those that go
+//! away). Each rule is `{"change": "same | added | changed | removed", "rule", "attributes"}` with `rule` in ECR's own form.
+//! `refused` is `{"code", "message", "hint"}`. `null` for `old` or `new` means that the attribute is not there.
 
 use serde_json::{Map, Value, json};
 

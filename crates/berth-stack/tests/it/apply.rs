@@ -25,8 +25,8 @@ async fn steps_are_reported_in_order() {
     assert_snapshot!(lines.join("\n"));
 }
 
-/// Every changing call of creating, changing, replacing and destroying a stack is lost once, and its answer is lost once; the next run
-/// must end where an undisturbed one does.
+/// Every changing call of creating, changing, replacing and destroying a stack is lost once, and its answer is lost once;
+/// the next run must end where an undisturbed one does.
 #[tokio::test]
 async fn a_run_cut_off_anywhere_is_completed_by_the_next() {
     let options = PlanOptions { allow_replace: true, force: false };
