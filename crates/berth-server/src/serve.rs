@@ -24,8 +24,8 @@ use crate::{App, ServerOptions, dispatch};
 const STREAMS_MAX: u32 = 128;
 /// How long to wait before accepting again when the process is out of file descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// What hyper may buffer of one HTTP/2 stream's answer.
-const STREAM_BUFFER_BYTES: usize = 512 * 1024;
+/// What hyper may buffer of one HTTP/2 stream's answer. A client that gives no window holds this much per stream.
+const STREAM_BUFFER_BYTES: usize = 128 * 1024;
 
 /// Why the server stopped by itself.
 #[derive(Debug, thiserror::Error)]
