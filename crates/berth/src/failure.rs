@@ -4,6 +4,11 @@ use std::error::Error;
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
+use berth_stack::{ApiError, ApplyError, ConnectError, OutputsError, SpecError};
+
+use crate::server::ServerError;
+use crate::stack::ReadError;
+
 /// A command that did not do what it was asked.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -15,7 +20,7 @@ pub(crate) struct Failure {
 
 impl Failure {
     /// From an error, with the chain of its sources.
-    pub(crate) fn from_error(error: &(dyn Error + 'static)) -> Self {
+    fn from_error(error: &(dyn Error + 'static)) -> Self {
         let mut causes: Vec<String> = Vec::new();
         let mut message = error.to_string();
         let mut source = error.source();
@@ -70,6 +75,38 @@ impl Failure {
 
 impl<E: Error + 'static> From<E> for Failure {
     fn from(error: E) -> Self {
-        Self::from_error(&error)
+        let failure = Self::from_error(&error);
+        match hint(&error) {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
     }
+}
+
+/// What to do about an error, for each kind that knows.
+fn hint(error: &(dyn Error + 'static)) -> Option<String> {
+    if let Some(error) = error.downcast_ref::<SpecError>() {
+        return match error {
+            SpecError::Missing { .. } => {
+                Some("`berth init` writes one, and -f names one elsewhere".to_owned())
+            }
+            SpecError::Unreadable { .. } | SpecError::Invalid { .. } => None,
+        };
+    }
+    if let Some(error) = error.downcast_ref::<ServerError>() {
+        return error.hint();
+    }
+    if let Some(error) = error.downcast_ref::<ConnectError>() {
+        return Some(error.hint().to_owned());
+    }
+    if let Some(ReadError { source, .. }) = error.downcast_ref() {
+        return source.hint();
+    }
+    if let Some(error) = error.downcast_ref::<ApiError>() {
+        return error.hint();
+    }
+    if let Some(error) = error.downcast_ref::<ApplyError>() {
+        return error.hint();
+    }
+    error.downcast_ref::<OutputsError>().map(|_| "run `berth apply` first".to_owned())
 }

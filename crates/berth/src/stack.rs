@@ -1,11 +1,9 @@
-//! What the verbs of the module share: the stack file, the connection, carrying a plan out, and what to say when it fails.
+//! What the verbs of the module share: the stack file, the connection and carrying a plan out.
 
-use std::error::Error;
 use std::path::PathBuf;
 
 use berth_stack::{
-    ActualState, ApiError, ApplyError, AwsEcr, ConnectError, EcrApi, OutputsError, Plan, Progress,
-    STACK_FILE_NAME, SpecError, StackSpec, Target,
+    ActualState, ApiError, ApplyError, AwsEcr, EcrApi, Plan, Progress, STACK_FILE_NAME, StackSpec, Target,
 };
 
 use crate::failure::Failure;
@@ -29,26 +27,25 @@ pub(crate) struct Session {
 impl Session {
     /// Reads the stack file and makes a client. No call is made yet.
     pub(crate) async fn open(args: &StackArgs) -> Result<Self, Failure> {
-        let stack = StackSpec::load(&args.file).map_err(failure)?;
-        let (api, target) =
-            berth_stack::connect(&stack, &|name| std::env::var(name).ok()).await.map_err(failure)?;
+        let stack = StackSpec::load(&args.file)?;
+        let (api, target) = berth_stack::connect(&stack, &|name| std::env::var(name).ok()).await?;
         Ok(Self { stack, api, target })
     }
 
     /// Reads what is there.
     pub(crate) async fn read(&self) -> Result<ActualState, Failure> {
         let actual = ActualState::read(&self.api, &self.stack).await;
-        actual.map_err(|source| failure(ReadError { target: self.target.clone(), source }))
+        actual.map_err(|source| Failure::from(ReadError { target: self.target.clone(), source }))
     }
 }
 
 /// What is there could not be read.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot read the repositories at {target}")]
-struct ReadError {
+pub(crate) struct ReadError {
     target: Target,
     #[source]
-    source: ApiError,
+    pub(crate) source: ApiError,
 }
 
 /// Carries out a plan and tells each step as it is done.
@@ -60,38 +57,4 @@ pub(crate) async fn carry_out(api: &dyn EcrApi, plan: &Plan) -> Result<(), Apply
         }
     })
     .await
-}
-
-/// The failure that an error of the module makes: its message, its causes, and what to do about it.
-pub(crate) fn failure(error: impl Error + 'static) -> Failure {
-    let hint = hint(&error);
-    let failure = Failure::from_error(&error);
-    match hint {
-        Some(hint) => failure.hint(hint),
-        None => failure,
-    }
-}
-
-fn hint(error: &(dyn Error + 'static)) -> Option<String> {
-    if let Some(error) = error.downcast_ref::<SpecError>() {
-        return match error {
-            SpecError::Missing { .. } => {
-                Some("`berth init` writes one, and -f names one elsewhere".to_owned())
-            }
-            SpecError::Unreadable { .. } | SpecError::Invalid { .. } => None,
-        };
-    }
-    if let Some(error) = error.downcast_ref::<ConnectError>() {
-        return Some(error.hint().to_owned());
-    }
-    if let Some(ReadError { source, .. }) = error.downcast_ref() {
-        return source.hint();
-    }
-    if let Some(error) = error.downcast_ref::<ApiError>() {
-        return error.hint();
-    }
-    if let Some(error) = error.downcast_ref::<ApplyError>() {
-        return error.hint();
-    }
-    error.downcast_ref::<OutputsError>().map(|_| "run `berth apply` first".to_owned())
 }

@@ -6,7 +6,7 @@ use berth_stack::{PlanOptions, outputs, plan, render};
 
 use crate::failure::Failure;
 use crate::output::{FormatArgs, confirm, print_note};
-use crate::stack::{Session, StackArgs, carry_out, failure};
+use crate::stack::{Session, StackArgs, carry_out};
 
 /// Make the repositories what the stack file says, after showing the plan
 #[derive(Debug, clap::Args)]
@@ -37,11 +37,11 @@ pub(crate) async fn run(args: &Args) -> Result<ExitCode, Failure> {
         if !is_refused && !args.yes && !confirm("Make these changes?")? {
             return Err(Failure::new("not confirmed; nothing was changed"));
         }
-        carry_out(&session.api, &plan).await.map_err(failure)?;
+        carry_out(&session.api, &plan).await?;
         print_note("Done.\n");
     }
     let actual = session.read().await?;
-    let all = outputs::outputs(&session.stack, &actual).map_err(failure)?;
+    let all = outputs::outputs(&session.stack, &actual)?;
     args.format.print(&session.stack, &session.target, &all)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -6,7 +6,7 @@ use berth_stack::{PlanOptions, plan_destroy, render};
 
 use crate::failure::Failure;
 use crate::output::{confirm, print_note};
-use crate::stack::{Session, StackArgs, carry_out, failure};
+use crate::stack::{Session, StackArgs, carry_out};
 
 /// Delete every repository that belongs to the stack by its tags, after showing which
 ///
@@ -40,7 +40,7 @@ pub(crate) async fn run(args: &Args) -> Result<ExitCode, Failure> {
     if !is_refused && !args.yes && !confirm("Delete these repositories?")? {
         return Err(Failure::new("not confirmed; nothing was deleted"));
     }
-    carry_out(&session.api, &plan).await.map_err(failure)?;
+    carry_out(&session.api, &plan).await?;
     print_note("Done.");
     Ok(ExitCode::SUCCESS)
 }

@@ -10,7 +10,6 @@ use berth_types::Region;
 
 use crate::failure::Failure;
 use crate::output::print_data;
-use crate::stack::failure;
 
 /// Log docker (or another client) in to a registry: what `aws ecr get-login-password | docker login` does
 ///
@@ -40,18 +39,18 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
     let stack = match &args.file {
-        Some(file) => Some(StackSpec::load(file).map_err(failure)?),
+        Some(file) => Some(StackSpec::load(file)?),
         None if args.endpoint.is_none() && Path::new(STACK_FILE_NAME).exists() => {
-            Some(StackSpec::load(Path::new(STACK_FILE_NAME)).map_err(failure)?)
+            Some(StackSpec::load(Path::new(STACK_FILE_NAME))?)
         }
         None => None,
     };
     let region = args.region.as_ref().or_else(|| stack.as_ref().and_then(StackSpec::region));
     let endpoint = args.endpoint.as_ref().or_else(|| stack.as_ref().and_then(StackSpec::endpoint));
     let (api, _) = connect_to(region, endpoint, &|name| std::env::var(name).ok()).await.map_err(|error| {
-        failure(error).hint("for a registry on this machine: --endpoint http://localhost:5000")
+        Failure::from(error).hint("for a registry on this machine: --endpoint http://localhost:5000")
     })?;
-    let login = api.docker_login().await.map_err(failure)?;
+    let login = api.docker_login().await?;
     if args.print_password {
         print_data(&format!("{}\n", login.password))?;
         return Ok(ExitCode::SUCCESS);

@@ -6,7 +6,7 @@ use berth_stack::outputs;
 
 use crate::failure::Failure;
 use crate::output::FormatArgs;
-use crate::stack::{Session, StackArgs, failure};
+use crate::stack::{Session, StackArgs};
 
 /// Print each repository's name, ARN, registry id and URL
 #[derive(Debug, clap::Args)]
@@ -20,7 +20,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: &Args) -> Result<ExitCode, Failure> {
     let session = Session::open(&args.stack).await?;
     let actual = session.read().await?;
-    let all = outputs::outputs(&session.stack, &actual).map_err(failure)?;
+    let all = outputs::outputs(&session.stack, &actual)?;
     args.format.print(&session.stack, &session.target, &all)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use berth_server::telemetry::{self, LogFormat};
 
 use crate::failure::Failure;
-use crate::server::{Server, ServerArgs, ServerError, asked_to_end};
+use crate::server::{Server, ServerArgs, asked_to_end};
 
 /// Serve a registry: docker push and pull, and the ECR API, on one port
 #[derive(Debug, clap::Args)]
@@ -16,7 +16,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
     let server = start(args.server, "info").await?;
-    server.run_until(asked_to_end()).await.map_err(failure)?;
+    server.run_until(asked_to_end()).await?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -25,14 +25,5 @@ pub(crate) async fn start(args: ServerArgs, logged: &str) -> Result<Server, Fail
     let config = args.resolve(&|name| std::env::var(name).ok())?;
     let filter = std::env::var(telemetry::FILTER_VARIABLE).ok();
     telemetry::init(LogFormat::Auto, Some(filter.as_deref().unwrap_or(logged)))?;
-    Server::start(config).await.map_err(failure)
-}
-
-pub(crate) fn failure(error: ServerError) -> Failure {
-    let hint = error.hint();
-    let failure = Failure::from_error(&error);
-    match hint {
-        Some(hint) => failure.hint(hint),
-        None => failure,
-    }
+    Ok(Server::start(config).await?)
 }

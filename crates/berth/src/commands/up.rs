@@ -13,7 +13,7 @@ use super::serve;
 use crate::failure::Failure;
 use crate::output::{print_data, print_note};
 use crate::server::{Server, ServerArgs, asked_to_end};
-use crate::stack::{carry_out, failure};
+use crate::stack::carry_out;
 
 /// The stack when there is no file.
 const DEMO_PROJECT: &str = "demo";
@@ -41,11 +41,11 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
     match bring_up(stack, &server).await {
         Ok(made) => {
             print_data(&greeting(&server, &made))?;
-            server.run_until(asked_to_end()).await.map_err(serve::failure)?;
+            server.run_until(asked_to_end()).await?;
             Ok(ExitCode::SUCCESS)
         }
         Err(failure) => {
-            server.run_until(std::future::ready(())).await.map_err(serve::failure)?;
+            server.run_until(std::future::ready(())).await?;
             Err(failure)
         }
     }
@@ -54,8 +54,8 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
 fn load(file: Option<PathBuf>) -> Result<StackSpec, Failure> {
     let implied = PathBuf::from(STACK_FILE_NAME);
     match file {
-        Some(file) => Ok(StackSpec::load(&file).map_err(failure)?),
-        None if implied.exists() => Ok(StackSpec::load(&implied).map_err(failure)?),
+        Some(file) => Ok(StackSpec::load(&file)?),
+        None if implied.exists() => Ok(StackSpec::load(&implied)?),
         None => Ok(StackSpec::new(DEMO_PROJECT, DEMO_ENVIRONMENT)?),
     }
 }
@@ -68,10 +68,10 @@ async fn bring_up(stack: StackSpec, server: &Server) -> Result<Vec<Output>, Fail
     for warning in stack.warnings() {
         print_note(&format!("warning: {warning}"));
     }
-    let actual = ActualState::read(&api, &stack).await.map_err(failure)?;
+    let actual = ActualState::read(&api, &stack).await?;
     let plan = plan(&stack, &actual, PlanOptions::default());
-    carry_out(&api, &plan).await.map_err(failure)?;
-    let actual = ActualState::read(&api, &stack).await.map_err(failure)?;
+    carry_out(&api, &plan).await?;
+    let actual = ActualState::read(&api, &stack).await?;
     Ok(outputs::outputs(&stack, &actual)?)
 }
 

@@ -13,6 +13,7 @@ const DEFAULT_DATA_DIR: &str = ".berth";
 const DEFAULT_ACCOUNT: &str = "000000000000";
 const DEFAULT_REGION: &str = "us-east-1";
 const DEFAULT_REGISTRY_HOST: &str = "localhost:{port}";
+const DEFAULT_MAX_CONNECTIONS: usize = 10_000;
 const DEFAULT_SHUTDOWN_SECONDS: u64 = 30;
 
 /// How environment variables are looked up; an argument, so that a test can pretend.
@@ -57,6 +58,14 @@ pub(crate) struct ServerArgs {
     #[arg(long)]
     anyone_may_do_anything: bool,
 
+    /// Believe X-Forwarded-Proto: a proxy in front of this registry, and only it, can reach the port
+    #[arg(long)]
+    trust_forwarded: bool,
+
+    /// Connections served at once; more wait [default: 10000]
+    #[arg(long, value_name = "N")]
+    max_connections: Option<usize>,
+
     /// Seconds that a shutdown waits for requests in flight [default: 30]
     #[arg(long, value_name = "SECONDS")]
     shutdown_timeout: Option<u64>,
@@ -79,6 +88,9 @@ struct ServerFile {
     allow_hosts: Vec<String>,
     #[serde(default)]
     anyone_may_do_anything: bool,
+    #[serde(default)]
+    trust_forwarded: bool,
+    max_connections: Option<usize>,
     shutdown_timeout_seconds: Option<u64>,
 }
 
@@ -91,6 +103,8 @@ pub(crate) struct ServerConfig {
     pub(crate) registry_host: String,
     pub(crate) root_key: Option<String>,
     pub(crate) allow_hosts: Vec<String>,
+    pub(crate) trust_forwarded: bool,
+    pub(crate) max_connections: usize,
     pub(crate) shutdown_timeout: Duration,
     pub(crate) ready_file: Option<PathBuf>,
 }
@@ -137,7 +151,8 @@ impl ServerArgs {
     pub(crate) fn resolve(self, environment: Environment<'_>) -> Result<ServerConfig, ConfigError> {
         let file = self.config.as_deref().map(read_file).transpose()?.unwrap_or_default();
         let listen = self.listen.or(file.listen).unwrap_or_else(|| parsed(DEFAULT_LISTEN));
-        if !listen.ip().is_loopback() && !(self.anyone_may_do_anything || file.anyone_may_do_anything) {
+        let may_be_exposed = self.anyone_may_do_anything || file.anyone_may_do_anything;
+        if !may_be_exposed && !listen.ip().is_loopback() {
             return Err(ConfigError::Exposed(listen));
         }
         let mut allow_hosts = file.allow_hosts;
@@ -161,6 +176,8 @@ impl ServerArgs {
                 .unwrap_or_else(|| DEFAULT_REGISTRY_HOST.to_owned()),
             root_key: self.root_key,
             allow_hosts,
+            trust_forwarded: self.trust_forwarded || file.trust_forwarded,
+            max_connections: self.max_connections.or(file.max_connections).unwrap_or(DEFAULT_MAX_CONNECTIONS),
             shutdown_timeout: Duration::from_secs(seconds),
             ready_file: self.ready_file,
         })

@@ -147,6 +147,8 @@ impl Server {
 
         let options = ServerOptions {
             allowed_hosts: config.allow_hosts,
+            trust_forwarded: config.trust_forwarded,
+            connections_max: config.max_connections,
             shutdown_deadline: config.shutdown_timeout,
             ..ServerOptions::default()
         };
