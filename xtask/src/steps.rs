@@ -138,7 +138,7 @@ fn attempt(step: &Step) -> Verdict {
 /// When one fails.
 pub(crate) fn soak() -> Result<()> {
     let mut test = black_box()?;
-    test.args(["faults::memory"]).env("BERTH_E2E_SOAK", "1");
+    test.arg("faults::memory").env("BERTH_E2E_SOAK", "1");
     run_program(&mut test)
 }
 
@@ -162,7 +162,8 @@ fn clippy() -> Result<()> {
 fn doc() -> Result<()> {
     let mut doc = cargo()?;
     doc.args(["doc", "--quiet", "--workspace", "--no-deps", "--document-private-items"]);
-    run_program(doc.env("RUSTDOCFLAGS", "-D warnings"))
+    // Private items are documented as well, so a link from a public one to a private one leads somewhere.
+    run_program(doc.env("RUSTDOCFLAGS", "-D warnings -A rustdoc::private_intra_doc_links"))
 }
 
 fn unit() -> Result<()> {
@@ -178,11 +179,12 @@ fn e2e(filter: &str) -> Result<()> {
     run_program(&mut test)
 }
 
-/// `cargo test` of the black-box suite against the release binary, whose figures are the real ones.
+/// `cargo test` of the black-box suite against the release binary, whose figures are the real ones. Tests that measure
+/// print what they measured.
 fn black_box() -> Result<Command> {
     release()?;
     let mut test = cargo()?;
-    test.args(["test", "--quiet", "--package", "berth-e2e", "--test", "it", "--"]);
+    test.args(["test", "--quiet", "--package", "berth-e2e", "--test", "it", "--", "--show-output"]);
     test.env("BERTH_BIN", target()?.join("release").join("berth"));
     test.env("BERTH_E2E_VENV", tools::venv()?);
     Ok(test)

@@ -79,7 +79,7 @@ fn build(work: &Path, layout: &Path) -> Result<()> {
     // Essential packages only, and none of their documentation: a real Debian of about 30 MB compressed.
     shell(
         Command::new("mmdebstrap")
-            .args(["--variant=essential", "--mode=root", "--dpkgopt=path-exclude=/usr/share/doc/*"])
+            .args(["--variant=essential", "--dpkgopt=path-exclude=/usr/share/doc/*"])
             .args(["--dpkgopt=path-exclude=/usr/share/locale/*", "--dpkgopt=path-exclude=/usr/share/man/*"])
             .arg(codename()?)
             .arg(&base)

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use anyhow::{Result, ensure};
-use berth_e2e::command::run;
+use berth_e2e::command::{aws_environment, run};
 
 use super::{Bench, assert_tag_invalid};
 
@@ -120,6 +120,27 @@ async fn tags_are_listed_and_images_deleted() -> Result<()> {
     run(delete, None).await?.success()?;
     let left = bench.aws(&["list-images", "--repository-name", "skopeo/delete"]).await?;
     ensure!(left["imageIds"] == serde_json::json!([]), "{left}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn berth_login_does_it_without_the_aws_cli() -> Result<()> {
+    let bench = Bench::start().await?;
+    let uri = bench.create("skopeo/berth-login", &[]).await?;
+    let mut login = Command::new(berth_e2e::server::program()?);
+    aws_environment(&mut login);
+    login.args(["login", "--endpoint", bench.target.url(), "--with", "skopeo"]);
+    run(
+        {
+            login.env("REGISTRY_AUTH_FILE", bench.auth_file());
+            login
+        },
+        None,
+    )
+    .await?
+    .success()?;
+    let to = format!("docker://{uri}:v1");
+    bench.skopeo_copy(&[], &bench.layout.reference("arm64"), &to).await?.success()?;
     Ok(())
 }
 
