@@ -1,9 +1,10 @@
-//! The project's chores: `cargo xtask test | ci | tidy | soak`.
+//! The project's chores: `cargo xtask test | ci | tidy | soak | fuzz`.
 //!
 //! Nothing here is part of the product; it runs the tools that check it. What a step does is in its own file, and
 //! `steps` is the list of them all.
 
 mod conformance;
+mod fuzz;
 mod server;
 mod shell;
 mod steps;
@@ -18,7 +19,11 @@ usage: cargo xtask <command>
   test [--only STEP[,STEP...]]   install what is missing, then run every step (or those named)
   ci                             the same as `test`, for the machine that guards the main branch
   tidy                           the rules of this tree that no compiler knows
-  soak                           the long form of the black-box tests: a layer of 4 GiB";
+  soak                           the long form of the black-box tests: a layer of 4 GiB
+  fuzz [SECONDS]                 every fuzz target, for a minute each unless told otherwise";
+
+/// How long `cargo xtask fuzz` runs a target.
+const FUZZ_SECONDS: u32 = 60;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -28,6 +33,11 @@ fn main() -> ExitCode {
         ["test" | "ci", "--only", names] => steps::named(names).and_then(|steps| steps::run(&steps)),
         ["tidy"] => tidy::run(),
         ["soak"] => steps::soak(),
+        ["fuzz"] => fuzz::all(FUZZ_SECONDS),
+        ["fuzz", seconds] => match seconds.parse() {
+            Ok(seconds) => fuzz::all(seconds),
+            Err(_) => Err(anyhow::anyhow!("{seconds:?} is no number of seconds")),
+        },
         ["--help" | "-h" | "help"] => {
             println!("{USAGE}\n\nsteps: {}", steps::names());
             Ok(())

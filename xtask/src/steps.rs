@@ -7,7 +7,10 @@ use anyhow::{Result, bail};
 
 use crate::shell::{cargo, run as run_program, target};
 use crate::tools::{self, Tool};
-use crate::{conformance, tidy};
+use crate::{conformance, fuzz, tidy};
+
+/// How long the smoke run of a fuzz target takes.
+const FUZZ_SMOKE_SECONDS: u32 = 5;
 
 /// A part of the test run.
 pub(crate) struct Step {
@@ -18,13 +21,19 @@ pub(crate) struct Step {
 }
 
 /// Cheap verdicts first; then what compiles the workspace; then what needs the release binary.
-pub(crate) const ALL: [Step; 12] = [
+pub(crate) const ALL: [Step; 13] = [
     Step { name: "fmt", what: "rustfmt", tools: &[], run: fmt },
     Step { name: "tidy", what: "the rules of this tree", tools: &[], run: tidy::run },
     Step { name: "deny", what: "licences, bans, sources", tools: &[Tool::Deny], run: deny },
     Step { name: "clippy", what: "lints, all targets", tools: &[], run: clippy },
     Step { name: "doc", what: "rustdoc without warnings", tools: &[], run: doc },
     Step { name: "unit", what: "cargo test of the workspace", tools: &[], run: unit },
+    Step {
+        name: "fuzz",
+        what: "every fuzz target, shortly",
+        tools: &[],
+        run: || fuzz::all(FUZZ_SMOKE_SECONDS),
+    },
     Step { name: "oci", what: "the OCI protocol, black box", tools: &[], run: || e2e("oci::") },
     Step { name: "ecr", what: "the ECR API through the official SDK", tools: &[], run: || e2e("ecr::") },
     Step { name: "module", what: "plan, apply, destroy", tools: &[Tool::Python], run: || e2e("module::") },
