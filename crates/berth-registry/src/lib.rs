@@ -5,6 +5,7 @@
 //! says what went wrong as an [`Error`] that a protocol maps to its own codes.
 
 pub mod blobs;
+pub mod collector;
 pub mod context;
 mod deletion;
 mod download;

@@ -10,6 +10,7 @@ use http::HeaderMap;
 use crate::auth::origin::OriginGuard;
 use crate::http::request_id::RequestIds;
 use crate::metrics::Metrics;
+use crate::worker::CleanUp;
 
 /// How the server treats its clients.
 #[derive(Clone, Debug)]
@@ -27,6 +28,8 @@ pub struct ServerOptions {
     pub upload_expiry_interval: Duration,
     /// How often the pull times noted in memory are written.
     pub pull_flush_interval: Duration,
+    /// When and how fast what nobody needs any more is deleted.
+    pub clean_up: CleanUp,
     /// How long a client may be silent.
     pub timeouts: Timeouts,
 }
@@ -62,6 +65,7 @@ impl Default for ServerOptions {
             shutdown_deadline: Duration::from_secs(30),
             upload_expiry_interval: Duration::from_secs(600),
             pull_flush_interval: Duration::from_secs(10),
+            clean_up: CleanUp::default(),
             timeouts: Timeouts::default(),
         }
     }

@@ -22,7 +22,9 @@ mod oci;
 mod serve;
 mod status;
 pub mod telemetry;
+mod worker;
 
 pub(crate) use app::App;
 pub use app::{ServerOptions, Timeouts};
 pub use serve::{ServeError, serve};
+pub use worker::CleanUp;

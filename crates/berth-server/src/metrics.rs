@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use berth_registry::collector::Collected;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -94,6 +95,8 @@ pub(crate) struct Metrics {
     images: Gauge,
     uploads: Gauge,
     resident: Gauge,
+    collected_blobs: Counter,
+    collected_bytes: Counter,
 }
 
 impl Metrics {
@@ -110,6 +113,8 @@ impl Metrics {
             images: Gauge::default(),
             uploads: Gauge::default(),
             resident: Gauge::default(),
+            collected_blobs: Counter::default(),
+            collected_bytes: Counter::default(),
             registry: Registry::default(),
         };
         metrics.registered()
@@ -135,7 +140,17 @@ impl Metrics {
         registry.register("repositories", "Repositories in all registries", self.repositories.clone());
         registry.register("images", "Manifests in all repositories", self.images.clone());
         registry.register("uploads_open", "Unfinished uploads", self.uploads.clone());
+        let help = "Blobs deleted because nothing referred to them";
+        registry.register("collected_blobs", help, self.collected_blobs.clone());
+        let help = "Length of the blobs deleted because nothing referred to them";
+        registry.register_with_unit("collected", help, Unit::Bytes, self.collected_bytes.clone());
         self
+    }
+
+    /// Counts what the collector did.
+    pub(crate) fn count_collected(&self, collected: &Collected) {
+        self.collected_blobs.inc_by(collected.blobs);
+        self.collected_bytes.inc_by(collected.bytes);
     }
 
     /// Counts a request.

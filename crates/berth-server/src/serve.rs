@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 
 use crate::http::connection::{ConnectionState, GuardedIo};
 use crate::telemetry::chain;
-use crate::{App, ServerOptions, dispatch};
+use crate::{App, ServerOptions, dispatch, worker};
 
 /// HTTP/2 streams of one connection served at once.
 const STREAMS_MAX: u32 = 128;
@@ -181,11 +181,12 @@ fn start_timers(app: &Arc<App>) -> JoinSet<()> {
             flush_pulls(&pulls).await;
         }
     });
+    timers.spawn(worker::collect(Arc::clone(app)));
     timers
 }
 
 /// Ticks of which the first is one interval away, and which do not pile up.
-fn ticks(interval: Duration) -> tokio::time::Interval {
+pub(crate) fn ticks(interval: Duration) -> tokio::time::Interval {
     let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + interval, interval);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     ticks

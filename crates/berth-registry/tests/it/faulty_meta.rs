@@ -126,5 +126,7 @@ around! {
     fn expire_uploads(before: Timestamp, limit: usize) -> Vec<ObjectId>;
     fn dead_objects(limit: usize) -> Vec<ObjectId>;
     fn forget_dead_objects(objects: &[ObjectId]) -> ();
+    fn collect_blobs(before: Timestamp, limit: usize) -> Collection;
+    fn collectable_blobs(before: Timestamp, after: i64, limit: usize) -> Vec<CollectableBlob>;
     fn totals() -> Totals;
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod blobs;
+mod collector;
 mod deletion;
 mod downloads;
 mod faults;

@@ -4,6 +4,7 @@
 
 mod auth;
 mod blobs;
+mod clean_up;
 mod ecr_images;
 mod ecr_layers;
 mod ecr_lifecycle;

@@ -4,6 +4,7 @@
 //! or not at all, and what it acknowledged survives a crash of the machine. Nothing outside this module composes
 //! transactions out of smaller ones.
 
+mod clean_up;
 #[cfg(test)]
 mod conformance;
 mod ops;
@@ -19,6 +20,7 @@ use berth_types::{
     AccountId, Digest, Region, RegistryId, RepositoryName, Tag, TagMutability, Timestamp, UploadId,
 };
 
+pub use clean_up::*;
 pub use records::*;
 pub use sql::SchemaError;
 pub use sqlite::SqliteMeta;
@@ -341,6 +343,24 @@ pub trait MetaStore: fmt::Debug + Send + Sync + 'static {
 
     /// Forgets dead objects, once the blob store no longer has them. Unknown ones are no error.
     async fn forget_dead_objects(&self, objects: &[ObjectId]) -> Result<(), MetaError>;
+
+    // ---- cleaning up ------------------------------------------------------------------------------------------------
+
+    /// One step of the collector: looks at most at `limit` blobs that lost their last reference in some repository, or came
+    /// to it and got none, before `before`; those without a reference now are taken out of that repository. A blob
+    /// that is then in no repository is deleted, and its object, which is returned, recorded as dead. Everything is decided
+    /// in the one transaction: a push that needs a blob either has linked its manifest before, and the blob stays, or finds
+    /// the blob absent.
+    async fn collect_blobs(&self, before: Timestamp, limit: usize) -> Result<Collection, MetaError>;
+
+    /// Blobs that [`MetaStore::collect_blobs`] would delete if it were called until nothing is left. The first page comes
+    /// after 0. Pages can be shorter than `limit`; the last one is empty.
+    async fn collectable_blobs(
+        &self,
+        before: Timestamp,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<CollectableBlob>, MetaError>;
 
     // ---- numbers ----------------------------------------------------------------------------------------------------
 

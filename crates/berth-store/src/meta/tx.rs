@@ -97,6 +97,7 @@ pub(crate) enum Sequence {
     Manifest,
     Blob,
     DeadObject,
+    LifecyclePolicy,
 }
 
 impl Sequence {
@@ -109,6 +110,7 @@ impl Sequence {
             Self::Manifest => "manifest",
             Self::Blob => "blob",
             Self::DeadObject => "dead_object",
+            Self::LifecyclePolicy => "lifecycle_policy",
         }
     }
 }

@@ -1,8 +1,10 @@
 //! What every metadata store must do: one test per clause of [`MetaStore`]'s contract, run against every backend.
 
+mod collector;
 pub(in crate::meta) mod fixture;
 mod images;
 mod installation;
+mod interleavings;
 mod listings;
 mod pushes;
 mod repositories;
@@ -119,6 +121,16 @@ macro_rules! conformance {
                 referrers_are_filtered_by_type_and_paged,
                 listings_of_an_absent_repository_are_empty,
                 no_rows_are_asked_for_and_none_come,
+            ]);
+            conformance!(@group $open, collector: [
+                an_unused_blob_is_collected_after_its_time,
+                a_blob_of_an_image_is_kept_until_the_image_goes,
+                a_blob_goes_with_its_last_repository,
+                a_blob_taken_out_stays_until_its_time_is_up_everywhere,
+                using_a_blob_again_starts_its_time_anew,
+                a_manifest_that_comes_too_late_is_refused,
+                the_blobs_of_a_deleted_repository_are_collected,
+                a_step_is_as_large_as_asked_for_and_oldest_first,
             ]);
             conformance!(@group $open, uploads: [
                 an_upload_is_found_in_its_repository,

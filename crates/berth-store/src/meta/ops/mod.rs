@@ -5,6 +5,7 @@
 //! the statements.
 
 pub(crate) mod blobs;
+pub(crate) mod collector;
 pub(crate) mod dead_objects;
 pub(crate) mod images;
 pub(crate) mod installation;

@@ -59,16 +59,26 @@ const SET_RESOURCE_TAG: &str = "INSERT INTO resource_tag (repository_id, key, va
 const DELETE_RESOURCE_TAG: &str = "DELETE FROM resource_tag WHERE repository_id = ?1 AND key = ?2";
 
 const POLICY: &str = "SELECT text, last_evaluated_at FROM lifecycle_policy WHERE repository_id = ?1";
-const PUT_POLICY: &str = "INSERT INTO lifecycle_policy (repository_id, text, last_evaluated_at)
-     VALUES (?1, ?2, NULL)
-     ON CONFLICT (repository_id) DO UPDATE SET text = excluded.text, last_evaluated_at = NULL";
+/// A run of the policy before loses its lease.
+const PUT_POLICY: &str =
+    "INSERT INTO lifecycle_policy (repository_id, text, last_evaluated_at, version, due_at, lease)
+     VALUES (?1, ?2, NULL, ?3, NULL, NULL)
+     ON CONFLICT (repository_id) DO UPDATE SET text = excluded.text, last_evaluated_at = NULL,
+         version = excluded.version, due_at = NULL, lease = NULL";
 const DELETE_POLICY: &str =
     "DELETE FROM lifecycle_policy WHERE repository_id = ?1 RETURNING text, last_evaluated_at";
 
 const DELETE_UPLOADS: &str = "DELETE FROM upload WHERE repository_id = ?1 RETURNING object";
 /// All that is left to delete after the uploads, in an order in which nothing is deleted while rows refer to it. The blobs
 /// go to the collector first, while it is still known which they are.
-const DELETE_CONTENT: [&str; 10] = [
+const DELETE_CONTENT: [&str; 17] = [
+    "DELETE FROM lifecycle_preview_image WHERE repository_id = ?1",
+    "DELETE FROM lifecycle_preview WHERE repository_id = ?1",
+    "DELETE FROM expired_blob WHERE repository_id = ?1",
+    "DELETE FROM expired_child WHERE expired_id IN (SELECT id FROM expired_image WHERE repository_id = ?1)",
+    "DELETE FROM expired_image WHERE repository_id = ?1",
+    "DELETE FROM lifecycle_run_image WHERE run_id IN (SELECT id FROM lifecycle_run WHERE repository_id = ?1)",
+    "DELETE FROM lifecycle_run WHERE repository_id = ?1",
     "DELETE FROM tag WHERE repository_id = ?1",
     "DELETE FROM manifest_child WHERE repository_id = ?1",
     "DELETE FROM manifest_absent_blob WHERE repository_id = ?1",
@@ -308,7 +318,8 @@ pub(crate) async fn put_lifecycle_policy<T: Tx>(
     text: &str,
 ) -> Result<(), MetaError> {
     require(tx, repository).await?;
-    tx.execute(PUT_POLICY, &[repository.into(), text.into()]).await.map(drop)
+    let version = tx.next_id(Sequence::LifecyclePolicy).await?;
+    tx.execute(PUT_POLICY, &[repository.into(), text.into(), version.into()]).await.map(drop)
 }
 
 pub(crate) async fn delete_lifecycle_policy<T: Tx>(

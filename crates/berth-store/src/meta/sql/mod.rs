@@ -28,8 +28,10 @@ pub(crate) struct Migration {
 }
 
 /// All steps, in order.
-pub(crate) const MIGRATIONS: &[Migration] =
-    &[Migration { number: 1, name: "first", text: include_str!("0001_first.sql") }];
+pub(crate) const MIGRATIONS: &[Migration] = &[
+    Migration { number: 1, name: "first", text: include_str!("0001_first.sql") },
+    Migration { number: 2, name: "clean up", text: include_str!("0002_clean_up.sql") },
+];
 
 /// The table of the steps that were applied. It is older than the first of them.
 pub(crate) const CREATE_MIGRATION_TABLE: &str = "CREATE TABLE IF NOT EXISTS migration (

@@ -20,12 +20,14 @@ use berth_types::{Digest, Reference, RegistryId, RepositoryName, Tag, TagMutabil
 use self::readers::Readers;
 use self::tx::{SqliteTx, now};
 use self::writer::Writer;
-use super::ops::{blobs, dead_objects, images, installation, put_image, repositories, tags, uploads};
+use super::ops::{
+    blobs, collector, dead_objects, images, installation, put_image, repositories, tags, uploads,
+};
 use super::{
-    BlobRecord, CompletedUpload, DeletedTag, DomainRecord, ImageCursor, ImageIdCursor, ImageIdRecord,
-    ImageRecord, LifecyclePolicyRecord, ManifestRecord, MetaError, MetaStore, NewBlob, NewImage,
-    NewRepository, PutOutcome, RepositoryId, RepositoryRecord, TagStatus, Totals, UploadProgress,
-    UploadRecord,
+    BlobRecord, CollectableBlob, Collection, CompletedUpload, DeletedTag, DomainRecord, ImageCursor,
+    ImageIdCursor, ImageIdRecord, ImageRecord, LifecyclePolicyRecord, ManifestRecord, MetaError, MetaStore,
+    NewBlob, NewImage, NewRepository, PutOutcome, RepositoryId, RepositoryRecord, TagStatus, Totals,
+    UploadProgress, UploadRecord,
 };
 use crate::blob::ObjectId;
 
@@ -371,6 +373,19 @@ impl MetaStore for SqliteMeta {
     async fn forget_dead_objects(&self, objects: &[ObjectId]) -> Result<(), MetaError> {
         let objects = objects.to_vec();
         self.write(move |tx| now(dead_objects::forget(tx, &objects))).await
+    }
+
+    async fn collect_blobs(&self, before: Timestamp, limit: usize) -> Result<Collection, MetaError> {
+        self.write(move |tx| now(collector::collect(tx, before, limit))).await
+    }
+
+    async fn collectable_blobs(
+        &self,
+        before: Timestamp,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<CollectableBlob>, MetaError> {
+        self.read(|tx| now(collector::collectable(tx, before, after, limit)))
     }
 
     async fn totals(&self) -> Result<Totals, MetaError> {

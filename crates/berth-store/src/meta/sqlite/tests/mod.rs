@@ -30,12 +30,14 @@ fn count(connection: &Connection, sql: &str) -> i64 {
 /// Every invariant that a query can tell. Each of these counts rows that must not be there.
 const VIOLATIONS: &[(&str, &str)] = &[
     (
-        "a blob of a repository that no manifest refers to is queued",
+        "a blob of a repository that no manifest and no restorable image refers to is queued",
         "SELECT COUNT(*) FROM repository_blob l
          WHERE NOT EXISTS (SELECT 1 FROM manifest_blob m
                            WHERE m.repository_id = l.repository_id AND m.blob_id = l.blob_id)
            AND NOT EXISTS (SELECT 1 FROM unreferenced u
-                           WHERE u.blob_id = l.blob_id AND u.repository_id = l.repository_id)",
+                           WHERE u.blob_id = l.blob_id AND u.repository_id = l.repository_id)
+           AND NOT EXISTS (SELECT 1 FROM expired_blob e
+                           WHERE e.repository_id = l.repository_id AND e.digest = l.digest)",
     ),
     (
         "a blob that no repository has is queued",

@@ -8,7 +8,7 @@ use super::super::tx::now;
 use crate::blob::DomainId;
 use crate::meta::conformance::fixture::{at, image, index, name, registry, tag, tags, upload_in};
 use crate::meta::ops::{
-    blobs, dead_objects, images, installation, put_image, repositories, tags as tag_ops, uploads,
+    blobs, collector, dead_objects, images, installation, put_image, repositories, tags as tag_ops, uploads,
 };
 use crate::meta::tx::{Row, Sequence, Tx, Value};
 use crate::meta::{
@@ -173,6 +173,8 @@ async fn delete_everything<T: Tx>(tx: &mut T, repository: &RepositoryRecord) -> 
     tag_ops::delete(tx, id, &tag("v2"), None, true, at(41)).await?;
     blobs::delete(tx, id, &layer, at(42)).await?;
     repositories::delete_lifecycle_policy(tx, id).await?;
+    collector::collectable(tx, at(1_000), 0, 10).await?;
+    assert!(collector::collect(tx, at(1_000), 10).await?.blobs > 0);
     let dead = dead_objects::list(tx, 10).await?;
     dead_objects::forget(tx, &dead).await?;
     repositories::delete(tx, &repository.registry, &repository.name, true, at(43)).await.map(drop)
