@@ -8,6 +8,7 @@ mod mutability;
 mod policies;
 mod protocol;
 mod repositories;
+mod scanning;
 mod tags;
 
 use anyhow::{Result, ensure};

@@ -4,4 +4,5 @@ mod crash;
 mod memory;
 mod process;
 mod secrecy;
+mod startup;
 mod time;
