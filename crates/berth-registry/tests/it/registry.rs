@@ -56,15 +56,16 @@ async fn other_accounts_are_refused(world: World) {
     }
 }
 
+macro_rules! refused {
+    ($($call:expr),* $(,)?) => {
+        $(match $call.await {
+            Err(Error::AccessDenied { .. }) => {}
+            other => panic!("{}: {:?}", stringify!($call), other.err().map(|error| error.to_string())),
+        })*
+    };
+}
+
 async fn every_method_asks_whether_the_caller_may(world: World) {
-    macro_rules! refused {
-        ($($call:expr),* $(,)?) => {
-            $(match $call.await {
-                Err(Error::AccessDenied { .. }) => {}
-                other => panic!("{}: {:?}", stringify!($call), other.err().map(|error| error.to_string())),
-            })*
-        };
-    }
     let shop = &world.create("shop/api").await;
     world.push_image(shop, "layer", &["v1"]).await.unwrap();
     let (registry, owner) = (&world.registry, &world.caller);

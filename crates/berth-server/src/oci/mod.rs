@@ -1,6 +1,6 @@
 //! The OCI Distribution Specification 1.1: `/v2/…`.
 //!
-//! A request is read into an [`Operation`](route::Operation), its sender is found out, and one function per operation
+//! A request is read into an [`Operation`], its sender is found out, and one function per operation
 //! decodes, calls the registry once and encodes. Status and code of every refusal are in [`error`].
 
 mod blobs;

@@ -25,7 +25,7 @@ pub struct AwsEcr {
 }
 
 impl AwsEcr {
-    /// A client with the given configuration. Most callers want [`connect`](super::connect).
+    /// A client with the given configuration. Most callers want [`connect`](super::connect()).
     #[must_use]
     pub fn new(config: &SdkConfig) -> Self {
         Self { client: Client::new(config) }

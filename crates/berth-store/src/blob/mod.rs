@@ -68,7 +68,7 @@ pub enum BlobError {
 
 /// A place that keeps objects.
 ///
-/// Contract, held by [`conformance`](crate::blob::conformance) for every backend:
+/// Contract, held by [`conformance`] for every backend:
 /// - What [`ObjectWriter::finish`] acknowledged is readable, whole, after a crash of the machine.
 /// - What [`ObjectWriter::flush`] acknowledged is still there after a crash of the process: [`BlobStore::reopen`] with the
 ///   state it returned continues from exactly there, and drops whatever was written later.
