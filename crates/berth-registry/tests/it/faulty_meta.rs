@@ -128,5 +128,29 @@ around! {
     fn forget_dead_objects(objects: &[ObjectId]) -> ();
     fn collect_blobs(before: Timestamp, limit: usize) -> Collection;
     fn collectable_blobs(before: Timestamp, after: i64, limit: usize) -> Vec<CollectableBlob>;
+    fn lease_due_lifecycle(
+        now: Timestamp, first_run: Timestamp, until: Timestamp, lease: &str
+    ) -> Option<DueLifecycle>;
+    fn renew_lifecycle_lease(repository: RepositoryId, lease: &str, until: Timestamp) -> bool;
+    fn suspend_lifecycle(repository: RepositoryId, policy_version: i64) -> bool;
+    fn begin_lifecycle_run(
+        repository: RepositoryId, now: Timestamp, restorable_until: Option<Timestamp>
+    ) -> StartedRun;
+    fn finish_lifecycle_run(run: &FinishedRun<'_>) -> ();
+    fn lifecycle_runs(
+        repository: RepositoryId, before: Option<LifecycleRunId>, limit: usize
+    ) -> Vec<LifecycleRunRecord>;
+    fn lifecycle_run_images(
+        repository: RepositoryId, run: LifecycleRunId, after: Option<ImageCursor>, limit: usize
+    ) -> Vec<LifecycleRunImage>;
+    fn index_children(
+        repository: RepositoryId, after: Option<ImageCursor>, through: ImageCursor
+    ) -> Vec<ChildRecord>;
+    fn expire_images(batch: &ExpireBatch) -> ExpiredBatch;
+    fn purge_expired_images(now: Timestamp, limit: usize) -> usize;
+    fn restorable_images(
+        repository: RepositoryId, run: LifecycleRunId, after: i64, limit: usize
+    ) -> Vec<ExpiredImageRecord>;
+    fn restore_image(repository: RepositoryId, digest: &Digest, now: Timestamp) -> RestoredImage;
     fn totals() -> Totals;
 }

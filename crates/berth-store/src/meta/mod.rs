@@ -362,6 +362,101 @@ pub trait MetaStore: fmt::Debug + Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<CollectableBlob>, MetaError>;
 
+    // ---- lifecycle runs -----------------------------------------------------------------------------------------------
+
+    /// The repository whose lifecycle policy has been due longest at `now`, leased to the caller: nobody else gets it
+    /// before `until`, when the lease ends unless it is renewed. A policy that was put since the last call becomes due
+    /// at `first_run`. `lease` must be new.
+    async fn lease_due_lifecycle(
+        &self,
+        now: Timestamp,
+        first_run: Timestamp,
+        until: Timestamp,
+        lease: &str,
+    ) -> Result<Option<DueLifecycle>, MetaError>;
+
+    /// Makes a lease longer; `false` if it is another's by now, or the policy was put anew.
+    async fn renew_lifecycle_lease(
+        &self,
+        repository: RepositoryId,
+        lease: &str,
+        until: Timestamp,
+    ) -> Result<bool, MetaError>;
+
+    /// Takes a policy out of the schedule until it is put anew, unless that has happened: `false`.
+    async fn suspend_lifecycle(
+        &self,
+        repository: RepositoryId,
+        policy_version: i64,
+    ) -> Result<bool, MetaError>;
+
+    /// Begins a run of the repository's policy as it is now. [`MetaError::Missing`] if there is none,
+    /// [`MetaError::RepositoryMissing`].
+    async fn begin_lifecycle_run(
+        &self,
+        repository: RepositoryId,
+        now: Timestamp,
+        restorable_until: Option<Timestamp>,
+    ) -> Result<StartedRun, MetaError>;
+
+    /// Ends a run: the policy, if it is the same, counts as evaluated when the run began; a lease is given back; runs beyond
+    /// those to be remembered are forgotten, as is the run before if both did nothing and report the same.
+    /// [`MetaError::Missing`].
+    async fn finish_lifecycle_run(&self, run: &FinishedRun<'_>) -> Result<(), MetaError>;
+
+    /// Runs, the latest first, before `before`.
+    async fn lifecycle_runs(
+        &self,
+        repository: RepositoryId,
+        before: Option<LifecycleRunId>,
+        limit: usize,
+    ) -> Result<Vec<LifecycleRunRecord>, MetaError>;
+
+    /// Images that a run of this repository deleted, oldest push first, after `after`.
+    async fn lifecycle_run_images(
+        &self,
+        repository: RepositoryId,
+        run: LifecycleRunId,
+        after: Option<ImageCursor>,
+        limit: usize,
+    ) -> Result<Vec<LifecycleRunImage>, MetaError>;
+
+    /// What the indexes among the images after `after` and up to `through` list.
+    async fn index_children(
+        &self,
+        repository: RepositoryId,
+        after: Option<ImageCursor>,
+        through: ImageCursor,
+    ) -> Result<Vec<ChildRecord>, MetaError>;
+
+    /// Deletes images for a run, each as [`MetaStore::delete_image`] does and only if the policy and the image still are
+    /// what was evaluated; remembers each in the history, and if they are to be restorable, all that takes.
+    async fn expire_images(&self, batch: &ExpireBatch) -> Result<ExpiredBatch, MetaError>;
+
+    /// Gives up restorable images whose time was up at `now`, at most `limit`; their blobs go to the collector. Returns how
+    /// many.
+    async fn purge_expired_images(&self, now: Timestamp, limit: usize) -> Result<usize, MetaError>;
+
+    /// Images of a run that can be restored, in the order in which they were deleted. The first page comes after 0.
+    async fn restorable_images(
+        &self,
+        repository: RepositoryId,
+        run: LifecycleRunId,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<ExpiredImageRecord>, MetaError>;
+
+    /// Brings an expired image back, with its push time, its last pull and those of its tags that name no other image by now.
+    /// One that was pushed again meanwhile gets its tags. [`MetaError::Missing`]; and as with [`MetaStore::put_image`],
+    /// [`MetaError::BlobsMissing`], [`MetaError::ChildrenMissing`], [`MetaError::TooManyImages`],
+    /// [`MetaError::TooManyTags`].
+    async fn restore_image(
+        &self,
+        repository: RepositoryId,
+        digest: &Digest,
+        now: Timestamp,
+    ) -> Result<RestoredImage, MetaError>;
+
     // ---- numbers ----------------------------------------------------------------------------------------------------
 
     /// How much there is, for metrics.

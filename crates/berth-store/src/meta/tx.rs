@@ -98,6 +98,8 @@ pub(crate) enum Sequence {
     Blob,
     DeadObject,
     LifecyclePolicy,
+    LifecycleRun,
+    ExpiredImage,
 }
 
 impl Sequence {
@@ -111,6 +113,8 @@ impl Sequence {
             Self::Blob => "blob",
             Self::DeadObject => "dead_object",
             Self::LifecyclePolicy => "lifecycle_policy",
+            Self::LifecycleRun => "lifecycle_run",
+            Self::ExpiredImage => "expired_image",
         }
     }
 }

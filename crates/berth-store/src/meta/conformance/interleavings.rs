@@ -1,4 +1,4 @@
-//! The protocol between push, mount, delete and collect, in every order.
+//! The protocol between push, mount, delete, expire, restore and collect, in every order.
 //!
 //! An actor is a client or the collector; its steps are its transactions and its deletions of objects. Steps of
 //! different actors can fall in any order, so every order is tried, from every starting position, with a grace period
@@ -12,7 +12,8 @@ use berth_types::Digest;
 use super::fixture::{at, image, registry_of, repository_in, upload_in};
 use crate::blob::ObjectId;
 use crate::meta::{
-    MetaError, MetaStore, NewBlob, NewImage, RepositoryId, RepositoryRecord, SqliteMeta, UploadRecord,
+    ExpireBatch, ExpireImage, ExpireOutcome, MetaError, MetaStore, NewBlob, NewImage, RepositoryId,
+    RepositoryRecord, SqliteMeta, UploadRecord,
 };
 
 /// What one actor does, step by step.
@@ -28,6 +29,12 @@ enum Actor {
     DeleteImage,
     /// Deletes the blob from the first repository.
     DeleteBlob,
+    /// Expires the first image, which can be restored.
+    Expire,
+    /// Restores the first image.
+    Restore,
+    /// Gives up what could be restored.
+    Purge,
     /// Collects, then deletes the objects, then forgets them.
     Collect,
 }
@@ -35,7 +42,12 @@ enum Actor {
 impl Actor {
     const fn steps(self) -> usize {
         match self {
-            Self::PushOnly | Self::DeleteImage | Self::DeleteBlob => 1,
+            Self::PushOnly
+            | Self::DeleteImage
+            | Self::DeleteBlob
+            | Self::Expire
+            | Self::Restore
+            | Self::Purge => 1,
             Self::Push | Self::Mount => 2,
             Self::Collect => 3,
         }
@@ -49,6 +61,7 @@ enum Start {
     UnusedBlob,
     Image,
     DeletedImage,
+    ExpiredImage,
 }
 
 struct Scene<'s> {
@@ -80,9 +93,10 @@ impl<'s> Scene<'s> {
             upload: None,
             manifests: Vec::new(),
         };
+        store.put_lifecycle_policy(scene.first.id, "policy").await.unwrap();
         scene.begin_upload().await;
         match start {
-            Start::Nothing => {}
+            Start::Nothing | Start::ExpiredImage => {}
             Start::UnusedBlob => scene.complete_upload().await,
             Start::Image => {
                 scene.complete_upload().await;
@@ -93,6 +107,11 @@ impl<'s> Scene<'s> {
                 scene.put(scene.first.id, "first image").await;
                 scene.delete_image().await;
             }
+        }
+        if matches!(start, Start::ExpiredImage) {
+            scene.complete_upload().await;
+            scene.put(scene.first.id, "first image").await;
+            scene.expire().await;
         }
         if scene.upload.is_none() {
             scene.begin_upload().await;
@@ -135,6 +154,40 @@ impl<'s> Scene<'s> {
         }
     }
 
+    async fn expire(&mut self) {
+        let (repository, digest) = (self.first.id, Digest::sha256(b"first image"));
+        let run = self.store.begin_lifecycle_run(repository, at(20), Some(at(25))).await.unwrap();
+        let Some(found) = self.store.image(repository, &digest).await.unwrap() else { return };
+        let expired = ExpireImage {
+            digest,
+            cursor: found.cursor,
+            tags: found.tags,
+            rule: 1,
+            reason: String::new(),
+            subject: None,
+            follows: None,
+        };
+        let batch = ExpireBatch {
+            run: run.id,
+            repository,
+            policy_version: run.policy_version,
+            restorable_until: Some(at(25)),
+            now: at(20),
+            images: vec![expired],
+        };
+        assert_eq!(self.store.expire_images(&batch).await.unwrap().outcomes, [ExpireOutcome::Expired]);
+        self.manifests.retain(|found| *found != (repository, digest));
+    }
+
+    async fn restore(&mut self) {
+        let (repository, digest) = (self.first.id, Digest::sha256(b"first image"));
+        match self.store.restore_image(repository, &digest, at(30)).await {
+            Ok(_) => self.manifests.push((repository, digest)),
+            Err(MetaError::Missing | MetaError::BlobsMissing(_)) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+
     async fn step(&mut self, actor: Actor, step: usize) {
         match (actor, step) {
             (Actor::Push, 0) => self.complete_upload().await,
@@ -151,6 +204,11 @@ impl<'s> Scene<'s> {
                     Ok(()) | Err(MetaError::Missing | MetaError::BlobInUse) => {}
                     Err(error) => panic!("{error}"),
                 }
+            }
+            (Actor::Expire, _) => self.expire().await,
+            (Actor::Restore, _) => self.restore().await,
+            (Actor::Purge, _) => {
+                self.store.purge_expired_images(at(1_000), 100).await.unwrap();
             }
             (Actor::Collect, 0) => {
                 let collection = self.store.collect_blobs(at(1_000), 100).await.unwrap();
@@ -208,9 +266,9 @@ fn orders(actors: &[Actor]) -> Vec<Vec<(Actor, usize)>> {
 }
 
 #[tokio::test]
-async fn no_order_of_push_mount_delete_and_collect_leaves_a_manifest_without_its_blob() {
-    use Actor::{Collect, DeleteBlob, DeleteImage, Mount, Push, PushOnly};
-    let casts: [&[Actor]; 7] = [
+async fn no_order_of_steps_leaves_a_manifest_without_its_blob() {
+    use Actor::{Collect, DeleteBlob, DeleteImage, Expire, Mount, Purge, Push, PushOnly, Restore};
+    let casts: [&[Actor]; 10] = [
         &[Push, Collect],
         &[PushOnly, Collect, Collect],
         &[Push, Mount, Collect],
@@ -218,12 +276,17 @@ async fn no_order_of_push_mount_delete_and_collect_leaves_a_manifest_without_its
         &[Mount, DeleteImage, Collect],
         &[Mount, DeleteBlob, Collect],
         &[PushOnly, Mount, DeleteImage, Collect],
+        &[Expire, Restore, Collect],
+        &[Restore, Purge, Mount, Collect],
+        &[Restore, DeleteBlob, Push, Collect],
     ];
     let store = SqliteMeta::in_memory().unwrap();
     let mut scenes = 0;
     for cast in casts {
         for order in orders(cast) {
-            for start in [Start::Nothing, Start::UnusedBlob, Start::Image, Start::DeletedImage] {
+            for start in
+                [Start::Nothing, Start::UnusedBlob, Start::Image, Start::DeletedImage, Start::ExpiredImage]
+            {
                 scenes += 1;
                 let mut scene = Scene::new(&store, scenes, start).await;
                 for (done, (actor, step)) in order.iter().enumerate() {
@@ -233,6 +296,6 @@ async fn no_order_of_push_mount_delete_and_collect_leaves_a_manifest_without_its
             }
         }
     }
-    // (2+3)!/(2!3!) orders of the first cast, and so on, from each of four starting positions.
-    assert_eq!(scenes, 4 * (10 + 140 + 210 + 60 + 60 + 60 + 420));
+    // (2+3)!/(2!3!) orders of the first cast, and so on, from each of five starting positions.
+    assert_eq!(scenes, 5 * (10 + 140 + 210 + 60 + 60 + 60 + 420 + 20 + 420 + 420));
 }

@@ -5,6 +5,7 @@ pub(in crate::meta) mod fixture;
 mod images;
 mod installation;
 mod interleavings;
+mod lifecycle;
 mod listings;
 mod pushes;
 mod repositories;
@@ -131,6 +132,25 @@ macro_rules! conformance {
                 a_manifest_that_comes_too_late_is_refused,
                 the_blobs_of_a_deleted_repository_are_collected,
                 a_step_is_as_large_as_asked_for_and_oldest_first,
+            ]);
+            conformance!(@group $open, lifecycle: [
+                each_due_policy_is_leased_once_longest_due_first,
+                a_finished_run_gives_its_lease_back,
+                a_new_policy_ends_leases_and_is_scheduled_anew,
+                a_run_needs_a_policy,
+                the_history_is_latest_first_and_bounded,
+                expiring_deletes_and_records,
+                what_changed_since_is_not_expired,
+                another_policy_expires_nothing,
+                a_referrer_goes_only_with_its_subject,
+                an_expired_image_is_restored_with_its_tags,
+                tags_that_moved_on_stay_where_they_are,
+                an_image_pushed_again_is_new_and_gets_its_tags_back,
+                what_an_image_needs_must_be_there_to_restore_it,
+                what_is_not_restored_in_time_goes_to_the_collector,
+                without_a_window_nothing_can_be_restored,
+                a_deleted_repository_takes_its_runs_along,
+                children_are_listed_by_their_index,
             ]);
             conformance!(@group $open, uploads: [
                 an_upload_is_found_in_its_repository,

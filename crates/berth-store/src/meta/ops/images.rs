@@ -245,6 +245,11 @@ pub(crate) async fn delete<T: Tx>(
     Ok(tags)
 }
 
+/// Whether an index lists the manifest.
+pub(super) async fn is_listed<T: Tx>(tx: &mut T, manifest: i64) -> Result<bool, MetaError> {
+    Ok(!tx.query(PARENTS, &[manifest.into()], |row| row.digest(0)).await?.is_empty())
+}
+
 /// Deletes a manifest with its tags, unless an index lists it.
 pub(super) async fn delete_row<T: Tx>(
     tx: &mut T,

@@ -7,8 +7,10 @@
 pub(crate) mod blobs;
 pub(crate) mod collector;
 pub(crate) mod dead_objects;
+pub(crate) mod expire;
 pub(crate) mod images;
 pub(crate) mod installation;
+pub(crate) mod lifecycle;
 pub(crate) mod put_image;
 pub(crate) mod repositories;
 pub(crate) mod tags;

@@ -172,7 +172,10 @@ pub(crate) async fn create<T: Tx>(tx: &mut T, new: &NewRepository) -> Result<Rep
     by_id(tx, id).await
 }
 
-async fn by_id<T: Tx>(tx: &mut T, repository: RepositoryId) -> Result<RepositoryRecord, MetaError> {
+pub(super) async fn by_id<T: Tx>(
+    tx: &mut T,
+    repository: RepositoryId,
+) -> Result<RepositoryRecord, MetaError> {
     let found = tx.query_opt(BY_ID, &[repository.into()], read_repository).await?;
     found.ok_or(MetaError::RepositoryMissing)
 }

@@ -21,13 +21,15 @@ use self::readers::Readers;
 use self::tx::{SqliteTx, now};
 use self::writer::Writer;
 use super::ops::{
-    blobs, collector, dead_objects, images, installation, put_image, repositories, tags, uploads,
+    blobs, collector, dead_objects, expire, images, installation, lifecycle, put_image, repositories, tags,
+    uploads,
 };
 use super::{
-    BlobRecord, CollectableBlob, Collection, CompletedUpload, DeletedTag, DomainRecord, ImageCursor,
-    ImageIdCursor, ImageIdRecord, ImageRecord, LifecyclePolicyRecord, ManifestRecord, MetaError, MetaStore,
-    NewBlob, NewImage, NewRepository, PutOutcome, RepositoryId, RepositoryRecord, TagStatus, Totals,
-    UploadProgress, UploadRecord,
+    BlobRecord, ChildRecord, CollectableBlob, Collection, CompletedUpload, DeletedTag, DomainRecord,
+    DueLifecycle, ExpireBatch, ExpiredBatch, ExpiredImageRecord, FinishedRun, ImageCursor, ImageIdCursor,
+    ImageIdRecord, ImageRecord, LifecyclePolicyRecord, LifecycleRunId, LifecycleRunImage, LifecycleRunRecord,
+    ManifestRecord, MetaError, MetaStore, NewBlob, NewImage, NewRepository, PutOutcome, RepositoryId,
+    RepositoryRecord, RestoredImage, StartedRun, TagStatus, Totals, UploadProgress, UploadRecord,
 };
 use crate::blob::ObjectId;
 
@@ -386,6 +388,113 @@ impl MetaStore for SqliteMeta {
         limit: usize,
     ) -> Result<Vec<CollectableBlob>, MetaError> {
         self.read(|tx| now(collector::collectable(tx, before, after, limit)))
+    }
+
+    async fn lease_due_lifecycle(
+        &self,
+        now_is: Timestamp,
+        first_run: Timestamp,
+        until: Timestamp,
+        lease: &str,
+    ) -> Result<Option<DueLifecycle>, MetaError> {
+        let lease = lease.to_owned();
+        self.write(move |tx| now(lifecycle::lease_due(tx, now_is, first_run, until, &lease))).await
+    }
+
+    async fn renew_lifecycle_lease(
+        &self,
+        repository: RepositoryId,
+        lease: &str,
+        until: Timestamp,
+    ) -> Result<bool, MetaError> {
+        let lease = lease.to_owned();
+        self.write(move |tx| now(lifecycle::renew_lease(tx, repository, &lease, until))).await
+    }
+
+    async fn suspend_lifecycle(
+        &self,
+        repository: RepositoryId,
+        policy_version: i64,
+    ) -> Result<bool, MetaError> {
+        self.write(move |tx| now(lifecycle::suspend(tx, repository, policy_version))).await
+    }
+
+    async fn begin_lifecycle_run(
+        &self,
+        repository: RepositoryId,
+        time: Timestamp,
+        restorable_until: Option<Timestamp>,
+    ) -> Result<StartedRun, MetaError> {
+        self.write(move |tx| now(lifecycle::begin(tx, repository, time, restorable_until))).await
+    }
+
+    async fn finish_lifecycle_run(&self, run: &FinishedRun<'_>) -> Result<(), MetaError> {
+        let FinishedRun { id, repository, finished_at, runs_kept, .. } = *run;
+        let report = run.report.to_owned();
+        let lease = run.lease.map(|(lease, next)| (lease.to_owned(), next));
+        self.write(move |tx| {
+            let lease = lease.as_ref().map(|(lease, next)| (lease.as_str(), *next));
+            let run = FinishedRun { id, repository, finished_at, report: &report, runs_kept, lease };
+            now(lifecycle::finish(tx, &run))
+        })
+        .await
+    }
+
+    async fn lifecycle_runs(
+        &self,
+        repository: RepositoryId,
+        before: Option<LifecycleRunId>,
+        limit: usize,
+    ) -> Result<Vec<LifecycleRunRecord>, MetaError> {
+        self.read(|tx| now(lifecycle::runs(tx, repository, before, limit)))
+    }
+
+    async fn lifecycle_run_images(
+        &self,
+        repository: RepositoryId,
+        run: LifecycleRunId,
+        after: Option<ImageCursor>,
+        limit: usize,
+    ) -> Result<Vec<LifecycleRunImage>, MetaError> {
+        self.read(|tx| now(lifecycle::run_images(tx, repository, run, after, limit)))
+    }
+
+    async fn index_children(
+        &self,
+        repository: RepositoryId,
+        after: Option<ImageCursor>,
+        through: ImageCursor,
+    ) -> Result<Vec<ChildRecord>, MetaError> {
+        self.read(|tx| now(lifecycle::children(tx, repository, after, through)))
+    }
+
+    async fn expire_images(&self, batch: &ExpireBatch) -> Result<ExpiredBatch, MetaError> {
+        let batch = batch.clone();
+        self.write(move |tx| now(expire::expire(tx, &batch))).await
+    }
+
+    async fn purge_expired_images(&self, time: Timestamp, limit: usize) -> Result<usize, MetaError> {
+        self.write(move |tx| now(expire::purge(tx, time, limit))).await
+    }
+
+    async fn restorable_images(
+        &self,
+        repository: RepositoryId,
+        run: LifecycleRunId,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<ExpiredImageRecord>, MetaError> {
+        self.read(|tx| now(expire::restorable(tx, repository, run, after, limit)))
+    }
+
+    async fn restore_image(
+        &self,
+        repository: RepositoryId,
+        digest: &Digest,
+        time: Timestamp,
+    ) -> Result<RestoredImage, MetaError> {
+        let digest = *digest;
+        self.write(move |tx| now(expire::restore(tx, repository, &digest, time))).await
     }
 
     async fn totals(&self) -> Result<Totals, MetaError> {

@@ -28,7 +28,7 @@ const READER_CACHE_KIB: i64 = 1024;
 /// Connections that read: as many as threads, within these bounds.
 const READERS: std::ops::RangeInclusive<usize> = 2..=16;
 /// Statements kept prepared per connection; there are fewer.
-const STATEMENTS_CACHED: usize = 128;
+const STATEMENTS_CACHED: usize = 256;
 
 /// The connections of a database that is ready for use.
 #[derive(Debug)]

@@ -113,6 +113,13 @@ fn tables_with_rows_of_repositories(store: &SqliteMeta) -> Vec<&'static str> {
         "manifest_absent_blob",
         "manifest_child",
         "upload",
+        "lifecycle_run",
+        "lifecycle_run_image",
+        "expired_image",
+        "expired_blob",
+        "expired_child",
+        "lifecycle_preview",
+        "lifecycle_preview_image",
     ];
     let has_rows = |connection: &Connection, table: &str| {
         count(connection, &format!("SELECT COUNT(*) FROM {table}")) > 0

@@ -8,12 +8,14 @@ use super::super::tx::now;
 use crate::blob::DomainId;
 use crate::meta::conformance::fixture::{at, image, index, name, registry, tag, tags, upload_in};
 use crate::meta::ops::{
-    blobs, collector, dead_objects, images, installation, put_image, repositories, tags as tag_ops, uploads,
+    blobs, collector, dead_objects, expire, images, installation, lifecycle, put_image, repositories,
+    tags as tag_ops, uploads,
 };
 use crate::meta::tx::{Row, Sequence, Tx, Value};
 use crate::meta::{
-    DomainRecord, Encryption, ImageIdCursor, MetaError, NewBlob, NewImage, NewRepository, RepositoryRecord,
-    TagStatus, UploadProgress,
+    DomainRecord, Encryption, ExpireBatch, ExpireImage, ExpireOutcome, FinishedRun, ImageCursor,
+    ImageIdCursor, MetaError, NewBlob, NewImage, NewRepository, RepositoryId, RepositoryRecord, TagStatus,
+    UploadProgress,
 };
 
 /// What a statement may walk through, and why.
@@ -172,10 +174,59 @@ async fn delete_everything<T: Tx>(tx: &mut T, repository: &RepositoryRecord) -> 
     tag_ops::delete(tx, id, &tag("v1"), None, false, at(41)).await?;
     tag_ops::delete(tx, id, &tag("v2"), None, true, at(41)).await?;
     blobs::delete(tx, id, &layer, at(42)).await?;
+    expire_everything(tx, id).await?;
     repositories::delete_lifecycle_policy(tx, id).await?;
     collector::collectable(tx, at(1_000), 0, 10).await?;
     assert!(collector::collect(tx, at(1_000), 10).await?.blobs > 0);
     let dead = dead_objects::list(tx, 10).await?;
     dead_objects::forget(tx, &dead).await?;
     repositories::delete(tx, &repository.registry, &repository.name, true, at(43)).await.map(drop)
+}
+
+async fn expire_everything<T: Tx>(tx: &mut T, id: RepositoryId) -> Result<(), MetaError> {
+    assert!(lifecycle::lease_due(tx, at(2), at(1), at(3), "lease").await?.is_some());
+    lifecycle::renew_lease(tx, id, "lease", at(60)).await?;
+    let run = lifecycle::begin(tx, id, at(50), Some(at(60))).await?;
+    for round in 0..2 {
+        let digest = Digest::sha256(b"expired");
+        put_image::put_image(tx, &image(id, "expired", &["x1"])).await?;
+        let found = images::image(tx, id, &digest).await?.unwrap();
+        let expired = ExpireImage {
+            digest,
+            cursor: found.cursor,
+            tags: found.tags,
+            rule: 1,
+            reason: "old".into(),
+            subject: None,
+            follows: None,
+        };
+        let batch = ExpireBatch {
+            run: run.id,
+            repository: id,
+            policy_version: run.policy_version,
+            restorable_until: Some(at(60)),
+            now: at(50),
+            images: vec![expired],
+        };
+        assert_eq!(expire::expire(tx, &batch).await?.outcomes, [ExpireOutcome::Expired]);
+        assert_eq!(expire::restorable(tx, id, run.id, 0, 10).await?.len(), 1);
+        if round == 0 {
+            expire::restore(tx, id, &digest, at(55)).await?;
+            images::delete(tx, id, &digest, at(55)).await?;
+        }
+    }
+    assert_eq!(expire::purge(tx, at(60), 10).await?, 1);
+    let finished = FinishedRun {
+        id: run.id,
+        repository: id,
+        finished_at: at(60),
+        report: "{}",
+        runs_kept: 1,
+        lease: Some(("lease", at(70))),
+    };
+    lifecycle::finish(tx, &finished).await?;
+    assert_eq!(lifecycle::runs(tx, id, None, 10).await?.len(), 1);
+    assert_eq!(lifecycle::run_images(tx, id, run.id, None, 10).await?.len(), 2);
+    lifecycle::suspend(tx, id, run.policy_version).await?;
+    lifecycle::children(tx, id, None, ImageCursor(100)).await.map(drop)
 }
