@@ -29,6 +29,7 @@ pub(crate) async fn handle(
     request: Request<Incoming>,
 ) -> Response<WatchedBody<Exchange>> {
     let (parts, incoming) = request.into_parts();
+    let version = parts.version;
     let plane = plane(&parts.method, parts.uri.path());
     let request_id = app.request_ids.next();
     let mut exchange = Exchange::start(&app, request_id, parts.method.clone(), plane);
@@ -39,7 +40,7 @@ pub(crate) async fn handle(
         Body::empty()
     } else {
         let idle = app.options.timeouts.idle;
-        Body::new(RequestBody::new(incoming, idle, exchange.bytes_in(), connection))
+        Body::new(RequestBody::new(incoming, idle, exchange.bytes_in(), Arc::clone(&connection)))
     };
 
     // A panic is a bug of ours. It must not take the other requests of the connection with it, nor leave the client
@@ -55,6 +56,10 @@ pub(crate) async fn handle(
     // Nothing here is a page: a browser must not take it for one.
     let options = HeaderName::from_static("x-content-type-options");
     response.headers_mut().insert(options, HeaderValue::from_static("nosniff"));
+    // RFC 9112, section 9.6: say so, or a client sends its next request into a connection that ends.
+    if version <= http::Version::HTTP_11 && !connection.is_settled() {
+        response.headers_mut().insert(http::header::CONNECTION, HeaderValue::from_static("close"));
+    }
     exchange.answered(response.status(), info);
     response.map(|body| WatchedBody::new(body, exchange))
 }

@@ -182,12 +182,18 @@ fn start_timers(app: &Arc<App>) -> JoinSet<()> {
         }
     });
     timers.spawn(worker::collect(Arc::clone(app)));
+    timers.spawn(worker::run_lifecycle(Arc::clone(app)));
     timers
 }
 
-/// Ticks of which the first is one interval away, and which do not pile up.
+/// How soon after the start what is due by time is looked at for the first time, whatever the interval: a server that is
+/// started often must not put it off for ever.
+const FIRST_TICK_MAX: Duration = Duration::from_secs(5);
+
+/// Ticks that do not pile up.
 pub(crate) fn ticks(interval: Duration) -> tokio::time::Interval {
-    let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + interval, interval);
+    let first = tokio::time::Instant::now() + interval.min(FIRST_TICK_MAX);
+    let mut ticks = tokio::time::interval_at(first, interval);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     ticks
 }

@@ -36,6 +36,11 @@ impl ConnectionState {
         self.settled.store(whole, Ordering::Relaxed);
     }
 
+    /// Whether the request was read to its end. If not, the connection ends with the answer.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.settled.load(Ordering::Relaxed)
+    }
+
     /// A request's body was read to its end.
     pub(crate) fn request_read(&self) {
         self.settled.store(true, Ordering::Relaxed);

@@ -122,6 +122,21 @@ async fn a_client_that_waits_to_continue_is_refused_before_it_sends() {
     let line = "PATCH /v2/no/such/blobs/uploads/7f3cbd27-2c3f-4b1f-8d1a-0e6a4a2d9f10";
     let answer = server.raw(head(&server, line, rest).as_bytes()).await;
     assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
+    assert!(answer.to_ascii_lowercase().contains("\r\nconnection: close\r\n"), "{answer}");
+}
+
+#[tokio::test]
+async fn only_a_connection_that_ends_is_said_to_end() {
+    let server = Server::start().await;
+    let whole = server.anonymous(reqwest::Method::GET, "/healthz").send().await.unwrap();
+    assert_eq!(whole.headers().get("connection"), None);
+    let unread = format!(
+        "{}{}",
+        head(&server, "GET /v2/no/such/manifests/v1", "Content-Length: 100000\r\n"),
+        "x".repeat(100_000)
+    );
+    let unread = server.raw(unread.as_bytes()).await;
+    assert!(unread.to_ascii_lowercase().contains("connection: close"), "{unread}");
 }
 
 #[tokio::test]
