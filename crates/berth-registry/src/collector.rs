@@ -26,7 +26,7 @@ pub const GRACE_DEFAULT: Duration = Duration::from_secs(3600);
 pub struct CollectLimits {
     /// How long a blob without a reference is left alone.
     pub grace: Duration,
-    /// Most blobs to look at; `usize::MAX` for all.
+    /// Most blobs to look at, and images to give up whose undo window has ended; `usize::MAX` for all.
     pub blobs_max: usize,
 }
 
@@ -51,6 +51,16 @@ impl Registry {
         let before = self.now().minus(limits.grace);
         let mut collected = Collected::default();
         let mut left = limits.blobs_max;
+        // Images whose undo window has ended hand their blobs over to the queue.
+        loop {
+            let batch = left.min(BATCH_MAX);
+            let purged = self.meta().purge_expired_images(self.now(), batch).await;
+            let purged = purged.map_err(|error| failure::installation("give up expired images", error))?;
+            left -= purged;
+            if purged < batch || left == 0 {
+                break;
+            }
+        }
         while left > 0 {
             let step = self.meta().collect_blobs(before, left.min(BATCH_MAX)).await;
             let step = step.map_err(|error| failure::installation("collect blobs", error))?;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use berth_store::blob::{BlobStore, ObjectId};
 use berth_store::meta::{MetaStore, RepositoryRecord, Totals};
@@ -27,6 +28,8 @@ pub struct Config {
     pub default_registry: RegistryId,
     /// The names under which clients reach registries.
     pub host: RegistryHost,
+    /// How long images that a lifecycle policy deleted can be restored; zero: not at all. Until then their blobs take room.
+    pub undo_window: Duration,
 }
 
 /// Who calls.

@@ -14,6 +14,9 @@ pub mod error;
 mod failure;
 pub mod images;
 mod keys;
+pub mod lifecycle;
+mod lifecycle_images;
+pub mod lifecycle_undo;
 pub mod operation;
 mod pulls;
 pub mod repositories;
@@ -25,8 +28,8 @@ pub mod uploads;
 mod writing;
 
 pub use berth_store::meta::{
-    Encryption, ImageCursor, ImageIdCursor, ImageIdRecord, ImageRecord, PutOutcome, RepositoryRecord,
-    TagChange, TagStatus,
+    Encryption, ImageCursor, ImageIdCursor, ImageIdRecord, ImageRecord, LifecycleRunId, LifecycleRunImage,
+    PutOutcome, RepositoryRecord, TagChange, TagStatus,
 };
 pub use context::{Caller, Config, OpenError, Principal, Registry};
 pub use download::DOWNLOAD_PATH_PREFIX;

@@ -28,6 +28,7 @@ async fn main() -> anyhow::Result<()> {
     let default_registry =
         RegistryId { account: AccountId::parse("000000000000")?, region: Region::parse("us-east-1")? };
     let config = Config {
+        undo_window: berth_registry::lifecycle::UNDO_WINDOW_DEFAULT,
         host: RegistryHost::parse("localhost:{port}", address.port(), false)?,
         default_registry: default_registry.clone(),
     };

@@ -97,6 +97,7 @@ pub(crate) struct Metrics {
     resident: Gauge,
     collected_blobs: Counter,
     collected_bytes: Counter,
+    expired_images: Counter,
 }
 
 impl Metrics {
@@ -115,6 +116,7 @@ impl Metrics {
             resident: Gauge::default(),
             collected_blobs: Counter::default(),
             collected_bytes: Counter::default(),
+            expired_images: Counter::default(),
             registry: Registry::default(),
         };
         metrics.registered()
@@ -140,11 +142,18 @@ impl Metrics {
         registry.register("repositories", "Repositories in all registries", self.repositories.clone());
         registry.register("images", "Manifests in all repositories", self.images.clone());
         registry.register("uploads_open", "Unfinished uploads", self.uploads.clone());
+        let help = "Images deleted by scheduled runs of lifecycle policies";
+        registry.register("expired_images", help, self.expired_images.clone());
         let help = "Blobs deleted because nothing referred to them";
         registry.register("collected_blobs", help, self.collected_blobs.clone());
         let help = "Length of the blobs deleted because nothing referred to them";
         registry.register_with_unit("collected", help, Unit::Bytes, self.collected_bytes.clone());
         self
+    }
+
+    /// Counts images that a scheduled run deleted.
+    pub(crate) fn count_expired(&self, images: u64) {
+        self.expired_images.inc_by(images);
     }
 
     /// Counts what the collector did.

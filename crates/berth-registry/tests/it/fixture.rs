@@ -227,6 +227,7 @@ pub(crate) fn config() -> Config {
     Config {
         default_registry: registry_id("123456789012", "us-east-1"),
         host: RegistryHost::parse("localhost:{port}", 5000, false).unwrap(),
+        undo_window: berth_registry::lifecycle::UNDO_WINDOW_DEFAULT,
     }
 }
 

@@ -11,6 +11,7 @@ mod faulty_meta;
 mod fixture;
 mod images;
 mod lifecycle_policies;
+mod lifecycle_runs;
 mod listings;
 mod properties;
 mod pushes;

@@ -65,6 +65,7 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let metadata = tempfile::tempdir().unwrap();
         let config = Config {
+            undo_window: berth_registry::lifecycle::UNDO_WINDOW_DEFAULT,
             default_registry: RegistryId {
                 account: AccountId::parse(ACCOUNT).unwrap(),
                 region: Region::parse("us-east-1").unwrap(),

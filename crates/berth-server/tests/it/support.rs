@@ -52,6 +52,7 @@ impl Server {
         let default_registry =
             RegistryId { account: "123456789012".parse().unwrap(), region: "eu-west-1".parse().unwrap() };
         let config = Config {
+            undo_window: berth_registry::lifecycle::UNDO_WINDOW_DEFAULT,
             host: RegistryHost::parse("localhost:{port}", address.port(), false).unwrap(),
             default_registry: default_registry.clone(),
         };

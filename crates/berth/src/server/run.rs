@@ -134,7 +134,11 @@ impl Server {
         let blobs = FsBlobs::open(data_dir.path())
             .map_err(|source| ServerError::Blobs { path: data_dir.path().to_owned(), source })?;
         let default_registry = config.default_registry;
-        let registry_config = Config { default_registry: default_registry.clone(), host: host.clone() };
+        let registry_config = Config {
+            default_registry: default_registry.clone(),
+            host: host.clone(),
+            undo_window: berth_registry::lifecycle::UNDO_WINDOW_DEFAULT,
+        };
         let registry = berth_registry::Registry::open(
             registry_config,
             meta.clone(),
