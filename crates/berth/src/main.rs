@@ -4,6 +4,7 @@
 
 mod commands;
 mod failure;
+mod lab;
 mod output;
 mod server;
 mod stack;

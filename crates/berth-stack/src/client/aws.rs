@@ -21,7 +21,7 @@ use crate::desired::Encryption;
 /// Amazon ECR, or anything that speaks its API.
 #[derive(Clone)]
 pub struct AwsEcr {
-    client: Client,
+    pub(super) client: Client,
 }
 
 impl AwsEcr {
@@ -46,7 +46,7 @@ impl fmt::Debug for AwsEcr {
 }
 
 /// `PAGE_ITEMS_MAX` in the SDK's type.
-const PAGE_ITEMS: i32 = limits::PAGE_ITEMS_MAX as i32;
+pub(super) const PAGE_ITEMS: i32 = limits::PAGE_ITEMS_MAX as i32;
 
 #[async_trait]
 impl EcrApi for AwsEcr {

@@ -7,6 +7,7 @@ mod aws;
 mod connect;
 mod error;
 pub mod fake;
+mod images;
 mod login;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use berth_types::{RepositoryName, TagMutability};
 pub use aws::AwsEcr;
 pub use connect::{ConnectError, Environment, Target, connect, connect_to};
 pub use error::{ApiError, ApiErrorKind};
+pub use images::{ListedImage, Manifests};
 pub use login::DockerLogin;
 
 use crate::desired::Encryption;

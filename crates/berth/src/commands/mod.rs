@@ -1,8 +1,10 @@
 //! The command line.
 
 mod apply;
+mod cost;
 mod destroy;
 mod init;
+mod lifecycle;
 mod login;
 mod outputs;
 mod plan;
@@ -39,6 +41,8 @@ enum Command {
     Apply(apply::Args),
     Destroy(destroy::Args),
     Outputs(outputs::Args),
+    Lifecycle(lifecycle::Args),
+    Cost(cost::Args),
 }
 
 impl Cli {
@@ -55,6 +59,8 @@ impl Cli {
                 Command::Apply(args) => apply::run(&args).await,
                 Command::Destroy(args) => destroy::run(&args).await,
                 Command::Outputs(args) => outputs::run(&args).await,
+                Command::Lifecycle(args) => lifecycle::run(args).await,
+                Command::Cost(args) => cost::run(&args).await,
             }
         })
     }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
@@ -30,10 +30,9 @@ impl Sandbox {
         std::fs::write(self.path(name), text).unwrap();
     }
 
-    /// Runs `berth` without a terminal. The answer is its exit code and all that it printed, without what differs from run to
-    /// run.
-    pub(crate) fn berth(&self, arguments: &[&str]) -> String {
-        let output = Command::new(Path::new(env!("CARGO_BIN_EXE_berth")))
+    /// Runs `berth` without a terminal.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
+        Command::new(Path::new(env!("CARGO_BIN_EXE_berth")))
             .args(arguments)
             .current_dir(self.directory.path())
             .env_clear()
@@ -42,7 +41,13 @@ impl Sandbox {
             .envs(self.environment.iter().cloned())
             .stdin(Stdio::null())
             .output()
-            .unwrap();
+            .unwrap()
+    }
+
+    /// Runs `berth` without a terminal. The answer is its exit code and all that it printed, without what differs from run to
+    /// run.
+    pub(crate) fn berth(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
         let mut text = format!("exit code {}\n", output.status.code().unwrap());
         for (name, bytes) in [("stdout", output.stdout), ("stderr", output.stderr)] {
             let printed = String::from_utf8(bytes).unwrap();
