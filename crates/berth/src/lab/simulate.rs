@@ -8,7 +8,7 @@ use berth_types::{Digest, Timestamp};
 use serde::Serialize;
 
 use super::images::{Inventory, name, short_digest};
-use super::text::{describe, leaves, table, verb};
+use super::text::{colour, describe, leaves, table, verb};
 use super::units::{count, format_bytes, format_date, format_moment, thousands};
 use super::usage::Usage;
 
@@ -168,7 +168,12 @@ impl<'a> Simulation<'a> {
         });
         let rows: Vec<Vec<String>> = rows.collect();
         let mut text = String::from("\nWhat goes now, oldest first:\n");
-        text.push_str(&indented(&table(&["OUTCOME", "PUSHED", "IMAGE", "DIGEST", "SIZE"], &rows)));
+        let table = table(&["OUTCOME", "PUSHED", "IMAGE", "DIGEST", "SIZE"], &rows);
+        let actions = going.iter().map(|place| leaves(decisions[*place].outcome));
+        for (line, action) in table.lines().zip(std::iter::once(None).chain(actions)) {
+            let colour = colour(action);
+            let _ = writeln!(text, "  {colour}{line}{colour:#}");
+        }
         if going.len() > rows.len() {
             let _ = writeln!(text, "  and {} more; --json has them all", thousands(going.len() - rows.len()));
         }

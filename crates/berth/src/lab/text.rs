@@ -1,5 +1,7 @@
 //! Words and tables that several reports share.
 
+use std::fmt::Write as _;
+
 use berth_lifecycle::{Action, Count, Outcome, Rule, StorageClass, TagList, TagSelector};
 
 /// Columns without lines around them, each line trimmed.
@@ -10,12 +12,16 @@ pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     for row in rows {
         table.add_row(row);
     }
+    let bold = anstyle::Style::new().bold();
     let mut text = String::new();
-    for line in table.lines() {
+    for (number, line) in table.lines().enumerate() {
         // The style begins every line with a blank.
-        let line = line.strip_prefix(' ').unwrap_or(&line);
-        text.push_str(line.trim_end());
-        text.push('\n');
+        let line = line.strip_prefix(' ').unwrap_or(&line).trim_end();
+        if number == 0 {
+            let _ = writeln!(text, "{bold}{line}{bold:#}");
+        } else {
+            let _ = writeln!(text, "{line}");
+        }
     }
     text
 }
@@ -62,6 +68,15 @@ pub(crate) fn outcome(outcome: Outcome) -> String {
         Outcome::Blocked { rule, .. } => format!("blocked from {rule}"),
         Outcome::Cascade { action: Action::Expire, .. } => "expired with its subject".to_owned(),
         Outcome::Cascade { action: Action::Archive, .. } => "archived with its subject".to_owned(),
+    }
+}
+
+/// The colour of what happens: red for what is lost, yellow for what is put away.
+pub(crate) fn colour(action: Option<Action>) -> anstyle::Style {
+    match action {
+        Some(Action::Expire) => anstyle::AnsiColor::Red.on_default(),
+        Some(Action::Archive) => anstyle::AnsiColor::Yellow.on_default(),
+        None => anstyle::Style::new(),
     }
 }
 

@@ -3,7 +3,8 @@
 mod render;
 mod sarif;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -40,6 +41,9 @@ pub(crate) struct Report {
     policy: String,
     /// `rulePriority`.
     rule: Option<u32>,
+    /// What else has the same policy.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    also: Vec<String>,
     /// JSON pointer into the policy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pointer: Option<String>,
@@ -80,7 +84,7 @@ impl Report {
 /// policy are reported once.
 pub(crate) fn lint(found: &[Found], context: &Context<'_>) -> Vec<Report> {
     let mut reports: Vec<Report> = Vec::new();
-    let mut seen = BTreeSet::new();
+    let mut seen = BTreeMap::new();
     for one in found {
         for report in lint_one(one, context) {
             let key = (
@@ -90,8 +94,12 @@ pub(crate) fn lint(found: &[Found], context: &Context<'_>) -> Vec<Report> {
                 report.rule,
                 report.explanation.clone(),
             );
-            if seen.insert(key) {
-                reports.push(report);
+            match seen.entry(key) {
+                Entry::Vacant(entry) => {
+                    entry.insert(reports.len());
+                    reports.push(report);
+                }
+                Entry::Occupied(first) => reports[*first.get()].also.push(report.policy),
             }
         }
     }
@@ -158,7 +166,7 @@ fn excerpt(policy: &PolicyText, found: &Found, inner: &Range<usize>) -> Option<S
     let part = policy.json.get(inner.clone()).filter(|part| !part.is_empty())?;
     let outer = found.document.text.get(policy.outer(inner)).unwrap_or_default();
     let squeezed = |text: &str| -> String { text.split_whitespace().collect() };
-    let plain: String = part.split_whitespace().collect::<Vec<_>>().join(" ");
+    let plain = serde_json::from_str::<serde_json::Value>(part).ok()?.to_string();
     let is_told = squeezed(outer).contains(&squeezed(part)) || plain.chars().count() > CHARS_MAX;
     (!is_told).then_some(plain)
 }
@@ -176,6 +184,7 @@ fn place(found: &Found, span: Range<usize>) -> Report {
         end_column,
         policy: found.label.clone(),
         rule: None,
+        also: Vec::new(),
         pointer: None,
         explanation: String::new(),
         fix: String::new(),

@@ -26,6 +26,9 @@ fn one(report: &Report) -> String {
     }
     if !report.policy.is_empty() {
         label = format!("{label}{}{}", if label.is_empty() { "" } else { ", " }, report.policy);
+        if !report.also.is_empty() {
+            let _ = write!(label, " and {} more", report.also.len());
+        }
     }
     let is_refusal = report.id.starts_with('V');
     let title = if is_refusal { &report.explanation } else { about(&report.id) };
