@@ -252,6 +252,27 @@ pub enum Error {
         /// The registry.
         account: AccountId,
     },
+    /// There is no preview of a lifecycle policy.
+    #[error(
+        "Lifecycle policy preview does not exist for the repository with name '{name}' in the registry with id '{account}'"
+    )]
+    LifecyclePolicyPreviewNotFound {
+        /// The repository.
+        name: RepositoryName,
+        /// The registry.
+        account: AccountId,
+    },
+    /// A preview of a lifecycle policy is being computed.
+    #[error(
+        "Lifecycle policy preview is already in progress for the repository with name '{name}' in the registry with id \
+         '{account}'"
+    )]
+    LifecyclePolicyPreviewInProgress {
+        /// The repository.
+        name: RepositoryName,
+        /// The registry.
+        account: AccountId,
+    },
     /// A parameter breaks a rule. The text is complete, as ECR writes it.
     #[error("{0}")]
     InvalidParameter(String),

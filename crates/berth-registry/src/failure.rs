@@ -72,6 +72,10 @@ impl Place {
         Error::LifecyclePolicyNotFound { name: self.name.clone(), account: self.account }
     }
 
+    pub(crate) fn preview_not_found(&self) -> Error {
+        Error::LifecyclePolicyPreviewNotFound { name: self.name.clone(), account: self.account }
+    }
+
     /// The error for a call about the repository itself.
     pub(crate) fn failed(&self, action: &'static str, error: MetaError) -> Error {
         self.failed_about(action, Subject::Repository, error)
@@ -100,6 +104,7 @@ impl Place {
             (MetaError::ChildrenMissing(digests), _) => {
                 Error::ReferencedImagesNotFound { digests, name, account }
             }
+            (MetaError::PreviewInProgress, _) => Error::LifecyclePolicyPreviewInProgress { name, account },
             (MetaError::TagImmutable(tag), _) => Error::TagImmutable { tag, name },
             (MetaError::Missing, Subject::Repository) => self.repository_not_found(),
             (MetaError::Missing, Subject::LifecyclePolicy) => self.policy_not_found(),

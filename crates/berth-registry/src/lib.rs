@@ -18,6 +18,7 @@ pub mod lifecycle;
 mod lifecycle_images;
 pub mod lifecycle_undo;
 pub mod operation;
+pub mod preview;
 mod pulls;
 pub mod repositories;
 mod resource_tags;

@@ -53,6 +53,8 @@ pub const BATCH_ITEMS_MAX: usize = 100;
 pub const PAGE_ITEMS_MAX: usize = 1_000;
 /// ECR: `maxResults` when absent.
 pub const PAGE_ITEMS_DEFAULT: usize = 100;
+/// ECR: largest `maxResults` of `GetLifecyclePolicyPreview`.
+pub const PREVIEW_PAGE_ITEMS_MAX: usize = 100;
 /// OCI `tags/list`: page when `n` is absent, and largest page given for any `n` (the rest follows by `Link`).
 pub const TAG_PAGE_ITEMS_MAX: usize = 10_000;
 /// OCI referrers: descriptors in one page.

@@ -152,5 +152,14 @@ around! {
         repository: RepositoryId, run: LifecycleRunId, after: i64, limit: usize
     ) -> Vec<ExpiredImageRecord>;
     fn restore_image(repository: RepositoryId, digest: &Digest, now: Timestamp) -> RestoredImage;
+    fn begin_preview(new: &NewPreview<'_>) -> String;
+    fn record_preview_images(
+        repository: RepositoryId, id: &str, images: &[PreviewImage], now: Timestamp
+    ) -> ();
+    fn finish_preview(repository: RepositoryId, outcome: &PreviewRecord) -> ();
+    fn preview(repository: RepositoryId) -> Option<PreviewRecord>;
+    fn preview_images(
+        repository: RepositoryId, filter: TagStatus, after: i64, limit: usize
+    ) -> Vec<PreviewImage>;
     fn totals() -> Totals;
 }

@@ -13,6 +13,7 @@ mod images;
 mod lifecycle_policies;
 mod lifecycle_runs;
 mod listings;
+mod previews;
 mod properties;
 mod pushes;
 mod races;

@@ -100,6 +100,12 @@ async fn every_method_asks_whether_the_caller_may(world: World) {
         registry.put_lifecycle_policy(stranger, shop, "{}"),
         registry.lifecycle_policy(stranger, shop),
         registry.delete_lifecycle_policy(stranger, shop),
+        registry.start_lifecycle_preview(stranger, shop, None),
+        registry.lifecycle_preview(
+            stranger,
+            shop,
+            berth_registry::preview::PreviewQuery::Images { ids: &[], filter: TagStatus::Any }
+        ),
         registry.run_lifecycle(stranger, shop),
         registry.lifecycle_runs(stranger, shop, None, 10),
         registry.lifecycle_run_images(stranger, shop, berth_store::meta::LifecycleRunId(1), None, 10),

@@ -135,6 +135,8 @@ fn status_and_kind(error: &Error) -> (StatusCode, &'static str) {
         Error::LayerPartTooSmall => bad("LayerPartTooSmallException"),
         Error::BlobTooLarge | Error::LimitExceeded(_) => bad("LimitExceededException"),
         Error::LifecyclePolicyNotFound { .. } => bad("LifecyclePolicyNotFoundException"),
+        Error::LifecyclePolicyPreviewNotFound { .. } => bad("LifecyclePolicyPreviewNotFoundException"),
+        Error::LifecyclePolicyPreviewInProgress { .. } => bad("LifecyclePolicyPreviewInProgressException"),
         Error::InvalidParameter(_) | Error::MissingDigestAndTag | Error::Unsupported(_) => {
             bad("InvalidParameterException")
         }
@@ -245,6 +247,8 @@ pub(crate) mod tests {
             Error::LayerAlreadyExists { digest, name: name.clone(), account },
             Error::LayerPartTooSmall,
             Error::BlobTooLarge,
+            Error::LifecyclePolicyPreviewNotFound { name: name.clone(), account },
+            Error::LifecyclePolicyPreviewInProgress { name: name.clone(), account },
             Error::LifecyclePolicyNotFound { name, account },
             Error::InvalidParameter("whole text".to_owned()),
             Error::MissingDigestAndTag,

@@ -158,6 +158,21 @@ pub(crate) fn max_results(value: Option<i64>) -> Result<usize> {
     }
 }
 
+/// `maxResults` of previews, which give fewer at once.
+///
+/// # Errors
+/// [`Error::InvalidParameter`] unless it is between 1 and [`limits::PREVIEW_PAGE_ITEMS_MAX`].
+pub(crate) fn preview_max_results(value: Option<i64>) -> Result<usize> {
+    let most = limits::PREVIEW_PAGE_ITEMS_MAX;
+    match max_results(value)? {
+        count if count > most => Err(Error::invalid_parameter(
+            "maxResults",
+            format!("Member must have value less than or equal to {most}"),
+        )),
+        count => Ok(count),
+    }
+}
+
 /// Paging makes no sense for things that are named one by one in `list`.
 ///
 /// # Errors

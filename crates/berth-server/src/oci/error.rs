@@ -175,7 +175,10 @@ fn registry_outcome(error: &Error) -> (StatusCode, Code) {
         Error::BlobTooLarge | Error::Body(BodyError::TooLarge(_)) => {
             (StatusCode::PAYLOAD_TOO_LARGE, Code::SizeInvalid)
         }
-        Error::LifecyclePolicyNotFound { .. } => (StatusCode::NOT_FOUND, Code::Unsupported),
+        Error::LifecyclePolicyNotFound { .. } | Error::LifecyclePolicyPreviewNotFound { .. } => {
+            (StatusCode::NOT_FOUND, Code::Unsupported)
+        }
+        Error::LifecyclePolicyPreviewInProgress { .. } => (StatusCode::CONFLICT, Code::Unsupported),
         Error::InvalidParameter(_)
         | Error::InvalidTagParameter(_)
         | Error::TooManyTags

@@ -20,7 +20,7 @@ pub(crate) const TARGET: &str = "AmazonEC2ContainerRegistry_V20150921";
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_795_435_200_000);
 
 /// Every operation that there is.
-pub(crate) const OPERATIONS: [&str; 22] = [
+pub(crate) const OPERATIONS: [&str; 24] = [
     "BatchCheckLayerAvailability",
     "BatchDeleteImage",
     "BatchGetImage",
@@ -33,6 +33,7 @@ pub(crate) const OPERATIONS: [&str; 22] = [
     "GetAuthorizationToken",
     "GetDownloadUrlForLayer",
     "GetLifecyclePolicy",
+    "GetLifecyclePolicyPreview",
     "InitiateLayerUpload",
     "ListImages",
     "ListTagsForResource",
@@ -40,6 +41,7 @@ pub(crate) const OPERATIONS: [&str; 22] = [
     "PutImageScanningConfiguration",
     "PutImageTagMutability",
     "PutLifecyclePolicy",
+    "StartLifecyclePolicyPreview",
     "TagResource",
     "UntagResource",
     "UploadLayerPart",

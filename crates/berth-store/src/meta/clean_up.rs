@@ -200,3 +200,72 @@ pub struct ChildRecord {
     /// The image.
     pub child: Digest,
 }
+
+/// A preview of a lifecycle policy, to be begun.
+#[derive(Clone, Copy, Debug)]
+pub struct NewPreview<'a> {
+    /// The repository.
+    pub repository: RepositoryId,
+    /// A new id.
+    pub id: &'a str,
+    /// The policy to be previewed; `None`: the one that the repository has.
+    pub policy: Option<&'a str>,
+    /// Now.
+    pub now: Timestamp,
+    /// A preview that has not moved since then is not waited for.
+    pub stale_before: Timestamp,
+}
+
+/// A preview of a lifecycle policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PreviewRecord {
+    /// Its id: another preview of the repository has another one.
+    pub id: String,
+    /// The policy, byte for byte.
+    pub policy: String,
+    /// How far it is.
+    pub status: PreviewStatus,
+    /// When it was begun or, later, finished.
+    pub changed_at: Timestamp,
+    /// Images that would be deleted.
+    pub expire_count: u64,
+    /// Images that would be archived.
+    pub archive_count: u64,
+}
+
+/// How far a preview is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PreviewStatus {
+    /// Being computed.
+    InProgress,
+    /// All results are there.
+    Complete,
+    /// It could not be computed.
+    Failed,
+}
+
+/// An image that a previewed policy would act on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PreviewImage {
+    /// Its place among the results.
+    pub position: i64,
+    /// Its digest.
+    pub digest: Digest,
+    /// Its tags.
+    pub tags: Vec<Tag>,
+    /// When it was pushed.
+    pub pushed_at: Timestamp,
+    /// What would happen to it.
+    pub action: PreviewAction,
+    /// The rule that acts on it, or on the image that it follows.
+    pub rule: u32,
+}
+
+/// What a policy would do to an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PreviewAction {
+    /// Delete it.
+    Expire,
+    /// Move it to the archive.
+    Archive,
+}

@@ -84,6 +84,9 @@ pub enum MetaError {
         /// Bytes acknowledged so far.
         found: u64,
     },
+    /// A preview of the repository's lifecycle policy is being computed.
+    #[error("a preview is being computed")]
+    PreviewInProgress,
     /// The database reports an error.
     #[error("metadata store failed to {action}")]
     Backend {
@@ -456,6 +459,41 @@ pub trait MetaStore: fmt::Debug + Send + Sync + 'static {
         digest: &Digest,
         now: Timestamp,
     ) -> Result<RestoredImage, MetaError>;
+
+    // ---- previews -----------------------------------------------------------------------------------------------------
+
+    /// Begins a preview and forgets the one before with its results. Returns the policy. [`MetaError::PreviewInProgress`],
+    /// [`MetaError::RepositoryMissing`]; [`MetaError::Missing`] if no policy is given and the repository has none.
+    async fn begin_preview(&self, new: &NewPreview<'_>) -> Result<String, MetaError>;
+
+    /// Adds results to a preview under way. [`MetaError::Missing`] if it was replaced or is finished.
+    async fn record_preview_images(
+        &self,
+        repository: RepositoryId,
+        id: &str,
+        images: &[PreviewImage],
+        now: Timestamp,
+    ) -> Result<(), MetaError>;
+
+    /// Ends a preview under way: status, time and counts become those of `outcome`. [`MetaError::Missing`] if it was replaced
+    /// or is finished.
+    async fn finish_preview(
+        &self,
+        repository: RepositoryId,
+        outcome: &PreviewRecord,
+    ) -> Result<(), MetaError>;
+
+    /// The last preview.
+    async fn preview(&self, repository: RepositoryId) -> Result<Option<PreviewRecord>, MetaError>;
+
+    /// Results of the last preview by position, after `after`.
+    async fn preview_images(
+        &self,
+        repository: RepositoryId,
+        filter: TagStatus,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<PreviewImage>, MetaError>;
 
     // ---- numbers ----------------------------------------------------------------------------------------------------
 

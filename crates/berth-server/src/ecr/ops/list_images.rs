@@ -39,6 +39,11 @@ pub(super) struct ReadFilter {
 }
 
 impl Filter {
+    /// A filter by tag status alone.
+    pub(super) fn of_tags(tag_status: Option<String>) -> Result<ReadFilter, ApiError> {
+        Self::read(Some(Object(Self { tag_status, image_status: None })))
+    }
+
     pub(super) fn read(filter: Option<Object<Self>>) -> Result<ReadFilter, ApiError> {
         let filter = filter.map(|Object(filter)| filter).unwrap_or_default();
         let words = &["TAGGED", "UNTAGGED", "ANY"];

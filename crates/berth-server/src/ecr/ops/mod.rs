@@ -13,6 +13,7 @@ mod describe_repositories;
 mod get_authorization_token;
 mod get_download_url_for_layer;
 mod get_lifecycle_policy;
+mod get_lifecycle_policy_preview;
 mod image_ids;
 mod initiate_layer_upload;
 mod list_images;
@@ -21,6 +22,7 @@ mod put_image;
 mod put_image_scanning_configuration;
 mod put_image_tag_mutability;
 mod put_lifecycle_policy;
+mod start_lifecycle_policy_preview;
 mod tag_resource;
 mod untag_resource;
 mod upload_layer_part;
@@ -52,6 +54,7 @@ pub(super) async fn run(operation: Operation, call: Call) -> Result<Response<Bod
         Operation::GetAuthorizationToken => json(OK, &get_authorization_token::run(&call)?),
         Operation::GetDownloadUrlForLayer => json(OK, &get_download_url_for_layer::run(call).await?),
         Operation::GetLifecyclePolicy => json(OK, &get_lifecycle_policy::run(call).await?),
+        Operation::GetLifecyclePolicyPreview => json(OK, &get_lifecycle_policy_preview::run(call).await?),
         Operation::InitiateLayerUpload => json(OK, &initiate_layer_upload::run(call).await?),
         Operation::ListImages => json(OK, &list_images::run(call).await?),
         Operation::ListTagsForResource => json(OK, &list_tags_for_resource::run(call).await?),
@@ -61,6 +64,7 @@ pub(super) async fn run(operation: Operation, call: Call) -> Result<Response<Bod
         }
         Operation::PutImageTagMutability => json(OK, &put_image_tag_mutability::run(call).await?),
         Operation::PutLifecyclePolicy => json(OK, &put_lifecycle_policy::run(call).await?),
+        Operation::StartLifecyclePolicyPreview => json(OK, &start_lifecycle_policy_preview::run(call).await?),
         Operation::TagResource => json(OK, &tag_resource::run(call).await?),
         Operation::UntagResource => json(OK, &untag_resource::run(call).await?),
         Operation::UploadLayerPart => json(OK, &upload_layer_part::run(call).await?),

@@ -7,6 +7,7 @@ mod installation;
 mod interleavings;
 mod lifecycle;
 mod listings;
+mod previews;
 mod pushes;
 mod repositories;
 mod uploads;
@@ -151,6 +152,12 @@ macro_rules! conformance {
                 without_a_window_nothing_can_be_restored,
                 a_deleted_repository_takes_its_runs_along,
                 children_are_listed_by_their_index,
+            ]);
+            conformance!(@group $open, previews: [
+                a_preview_keeps_its_results,
+                the_attached_policy_is_previewed_if_none_is_given,
+                a_preview_under_way_is_waited_for_unless_it_is_stale,
+                a_finished_preview_is_replaced,
             ]);
             conformance!(@group $open, uploads: [
                 an_upload_is_found_in_its_repository,

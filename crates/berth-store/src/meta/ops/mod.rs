@@ -11,6 +11,7 @@ pub(crate) mod expire;
 pub(crate) mod images;
 pub(crate) mod installation;
 pub(crate) mod lifecycle;
+pub(crate) mod preview;
 pub(crate) mod put_image;
 pub(crate) mod repositories;
 pub(crate) mod tags;

@@ -21,15 +21,16 @@ use self::readers::Readers;
 use self::tx::{SqliteTx, now};
 use self::writer::Writer;
 use super::ops::{
-    blobs, collector, dead_objects, expire, images, installation, lifecycle, put_image, repositories, tags,
-    uploads,
+    blobs, collector, dead_objects, expire, images, installation, lifecycle, preview, put_image,
+    repositories, tags, uploads,
 };
 use super::{
     BlobRecord, ChildRecord, CollectableBlob, Collection, CompletedUpload, DeletedTag, DomainRecord,
     DueLifecycle, ExpireBatch, ExpiredBatch, ExpiredImageRecord, FinishedRun, ImageCursor, ImageIdCursor,
     ImageIdRecord, ImageRecord, LifecyclePolicyRecord, LifecycleRunId, LifecycleRunImage, LifecycleRunRecord,
-    ManifestRecord, MetaError, MetaStore, NewBlob, NewImage, NewRepository, PutOutcome, RepositoryId,
-    RepositoryRecord, RestoredImage, StartedRun, TagStatus, Totals, UploadProgress, UploadRecord,
+    ManifestRecord, MetaError, MetaStore, NewBlob, NewImage, NewPreview, NewRepository, PreviewImage,
+    PreviewRecord, PutOutcome, RepositoryId, RepositoryRecord, RestoredImage, StartedRun, TagStatus, Totals,
+    UploadProgress, UploadRecord,
 };
 use crate::blob::ObjectId;
 
@@ -495,6 +496,50 @@ impl MetaStore for SqliteMeta {
     ) -> Result<RestoredImage, MetaError> {
         let digest = *digest;
         self.write(move |tx| now(expire::restore(tx, repository, &digest, time))).await
+    }
+
+    async fn begin_preview(&self, new: &NewPreview<'_>) -> Result<String, MetaError> {
+        let NewPreview { repository, now: time, stale_before, .. } = *new;
+        let (id, policy) = (new.id.to_owned(), new.policy.map(str::to_owned));
+        self.write(move |tx| {
+            let policy = policy.as_deref();
+            now(preview::begin(tx, &NewPreview { repository, id: &id, policy, now: time, stale_before }))
+        })
+        .await
+    }
+
+    async fn record_preview_images(
+        &self,
+        repository: RepositoryId,
+        id: &str,
+        images: &[PreviewImage],
+        time: Timestamp,
+    ) -> Result<(), MetaError> {
+        let (id, images) = (id.to_owned(), images.to_vec());
+        self.write(move |tx| now(preview::record(tx, repository, &id, &images, time))).await
+    }
+
+    async fn finish_preview(
+        &self,
+        repository: RepositoryId,
+        outcome: &PreviewRecord,
+    ) -> Result<(), MetaError> {
+        let outcome = outcome.clone();
+        self.write(move |tx| now(preview::finish(tx, repository, &outcome))).await
+    }
+
+    async fn preview(&self, repository: RepositoryId) -> Result<Option<PreviewRecord>, MetaError> {
+        self.read(|tx| now(preview::find(tx, repository)))
+    }
+
+    async fn preview_images(
+        &self,
+        repository: RepositoryId,
+        filter: TagStatus,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<PreviewImage>, MetaError> {
+        self.read(|tx| now(preview::images(tx, repository, filter, after, limit)))
     }
 
     async fn totals(&self) -> Result<Totals, MetaError> {

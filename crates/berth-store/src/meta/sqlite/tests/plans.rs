@@ -8,14 +8,14 @@ use super::super::tx::now;
 use crate::blob::DomainId;
 use crate::meta::conformance::fixture::{at, image, index, name, registry, tag, tags, upload_in};
 use crate::meta::ops::{
-    blobs, collector, dead_objects, expire, images, installation, lifecycle, put_image, repositories,
-    tags as tag_ops, uploads,
+    blobs, collector, dead_objects, expire, images, installation, lifecycle, preview, put_image,
+    repositories, tags as tag_ops, uploads,
 };
 use crate::meta::tx::{Row, Sequence, Tx, Value};
 use crate::meta::{
     DomainRecord, Encryption, ExpireBatch, ExpireImage, ExpireOutcome, FinishedRun, ImageCursor,
-    ImageIdCursor, MetaError, NewBlob, NewImage, NewRepository, RepositoryId, RepositoryRecord, TagStatus,
-    UploadProgress,
+    ImageIdCursor, MetaError, NewBlob, NewImage, NewPreview, NewRepository, PreviewAction, PreviewImage,
+    RepositoryId, RepositoryRecord, TagStatus, UploadProgress,
 };
 
 /// What a statement may walk through, and why.
@@ -227,6 +227,22 @@ async fn expire_everything<T: Tx>(tx: &mut T, id: RepositoryId) -> Result<(), Me
     lifecycle::finish(tx, &finished).await?;
     assert_eq!(lifecycle::runs(tx, id, None, 10).await?.len(), 1);
     assert_eq!(lifecycle::run_images(tx, id, run.id, None, 10).await?.len(), 2);
+    let new = NewPreview { repository: id, id: "x", policy: None, now: at(60), stale_before: at(1) };
+    preview::begin(tx, &new).await?;
+    let result = PreviewImage {
+        position: 1,
+        digest: Digest::sha256(b"expired"),
+        tags: tags(&["x1"]),
+        pushed_at: at(1),
+        action: PreviewAction::Expire,
+        rule: 1,
+    };
+    preview::record(tx, id, "x", &[result], at(60)).await?;
+    let under_way = preview::find(tx, id).await?.unwrap();
+    preview::finish(tx, id, &under_way).await?;
+    for filter in [TagStatus::Any, TagStatus::Tagged, TagStatus::Untagged] {
+        preview::images(tx, id, filter, 0, 10).await?;
+    }
     lifecycle::suspend(tx, id, run.policy_version).await?;
     lifecycle::children(tx, id, None, ImageCursor(100)).await.map(drop)
 }
