@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use berth_lifecycle::{Action, Departure, Evaluation, Image, Outcome, Policy, evaluate};
+use berth_lifecycle::{Action, Departure, Evaluation, Image, Outcome, Policy, Why, evaluate};
 use berth_types::{Digest, Timestamp};
 use serde::Serialize;
 
@@ -141,7 +141,18 @@ impl<'a> Simulation<'a> {
                 sized(stats.acted, stats.acted_bytes),
             ]
         });
-        let rows: Vec<Vec<String>> = rows.collect();
+        let mut rows: Vec<Vec<String>> = rows.collect();
+        let decided = self.images().iter().zip(&self.evaluation.decisions);
+        let left: Vec<&Image> = decided
+            .filter(|(_, decision)| decision.why == Why::NoRuleMatches)
+            .map(|(image, _)| image)
+            .collect();
+        if !left.is_empty() {
+            let bytes =
+                left.iter().fold(0_u64, |sum, image| sum.saturating_add(image.size_bytes.unwrap_or(0)));
+            let images = sized(u64::try_from(left.len()).unwrap_or(u64::MAX), bytes);
+            rows.push(vec!["-".to_owned(), "keep".to_owned(), "what no rule is about".to_owned(), images]);
+        }
         table(&["RULE", "ACTION", "ABOUT", "MATCHED", "SELECTED", "SHIELDED", "BLOCKED", "GOES NOW"], &rows)
     }
 
@@ -262,8 +273,7 @@ impl<'a> Simulation<'a> {
 }
 
 /// The rule that decides over an image; 0 if none does.
-pub(crate) fn governing(why: berth_lifecycle::Why) -> u32 {
-    use berth_lifecycle::Why;
+pub(crate) fn governing(why: Why) -> u32 {
     match why {
         Why::Ranked { rule, .. } | Why::Aged { rule, .. } | Why::AgeUnknown { rule } => rule,
         Why::NoRuleMatches | Why::Activating | Why::FollowsSubject { .. } => 0,

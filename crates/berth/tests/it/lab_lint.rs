@@ -152,7 +152,7 @@ fn a_stack_file_is_told_by_retention() {
 fn templates_and_states_are_read_and_what_cannot_be_is_said() {
     let sandbox = Sandbox::new();
     let text = THREE_RULES.replace('\n', " ");
-    let escaped = serde_json::Value::from(text.as_str()).to_string();
+    let escaped = Value::from(text.as_str()).to_string();
     sandbox.write(
         "template.yaml",
         &format!(

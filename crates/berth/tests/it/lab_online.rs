@@ -116,7 +116,7 @@ fn base64(bytes: &[u8]) -> String {
 fn fill(registry: &Registry, password: &str, repository: &str) {
     let base = registry.push_blob(password, repository, &[b'b'; 1000]);
     let config = registry.push_blob(password, repository, b"{}");
-    let mut manifest = |own: &[u8]| {
+    let manifest = |own: &[u8]| {
         let layer = registry.push_blob(password, repository, own);
         json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
                "config": config, "layers": [base, layer]})

@@ -40,9 +40,7 @@ fn a_policy_is_found_in_its_own_file() {
     assert_eq!(summary("p.json", &broken), pairs(&[("", "2: 7")]));
 }
 
-#[test]
-fn terraform_configuration_in_all_its_forms() {
-    let text = r#"
+const TERRAFORM: &str = r#"
 locals {
   keep = { rules = [{ rulePriority = 1, selection = { countNumber = 7 } }] }
 }
@@ -109,6 +107,9 @@ resource "aws_s3_bucket" "other" {
   policy = "x"
 }
 "#;
+
+#[test]
+fn terraform_configuration_in_all_its_forms() {
     let policy = "aws_ecr_lifecycle_policy.";
     let expected = [
         (format!("{policy}heredoc"), "8: 7"),
@@ -123,7 +124,7 @@ resource "aws_s3_bucket" "other" {
         ("module.ecr".to_owned(), "44: 7"),
         ("awscc_ecr_repository.cc".to_owned(), "62: 7"),
     ];
-    let mut found = summary("ecr.tf", text);
+    let mut found = summary("ecr.tf", TERRAFORM);
     let dynamic = found.pop().unwrap();
     assert_eq!(dynamic.0, "data.aws_ecr_lifecycle_policy_document.dynamic");
     assert!(dynamic.1.starts_with("? dynamic \"rule\" {... at"), "{}", dynamic.1);
