@@ -1,5 +1,6 @@
 //! The policies of a stack file.
 
+use std::io;
 use std::ops::Range;
 use std::path::Path;
 use std::rc::Rc;
@@ -8,12 +9,20 @@ use berth_stack::desired::RetentionPolicy;
 use berth_stack::{DesiredRepository, Lifecycle, StackSpec};
 use toml::de::DeTable;
 
+use super::super::error::LabError;
+use super::super::files::{SMALL_FILE_BYTES_MAX, read_text};
 use super::policy_text::PolicyText;
 use super::{Document, Found};
 
 /// The policy of each repository. Compiled policies are printed as JSON, and their rules stand where their retention does.
 pub(super) fn find(path: &Path, document: &Rc<Document>) -> Result<Vec<Found>, berth_stack::SpecError> {
-    let stack = StackSpec::load(path)?;
+    let directory = path.parent().unwrap_or(Path::new(""));
+    let read_file = |file: &Path| match read_text(&directory.join(file), SMALL_FILE_BYTES_MAX) {
+        Ok((text, _)) => Ok(text),
+        Err(LabError::Unreadable { source, .. }) => Err(source),
+        Err(other) => Err(io::Error::other(other)),
+    };
+    let stack = StackSpec::parse(&document.name, &document.text, &read_file)?;
     let places = Places::read(&document.text);
     let policies =
         stack.repositories().iter().filter_map(|repository| policy(path, document, &places, repository));
