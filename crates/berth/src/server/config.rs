@@ -8,6 +8,8 @@ use std::time::Duration;
 use berth_types::{AccountId, Region, RegistryId};
 use serde::Deserialize;
 
+use super::clean_up::CleanUpFile;
+
 const DEFAULT_LISTEN: &str = "127.0.0.1:5000";
 const DEFAULT_DATA_DIR: &str = ".berth";
 const DEFAULT_ACCOUNT: &str = "000000000000";
@@ -92,6 +94,8 @@ struct ServerFile {
     trust_forwarded: bool,
     max_connections: Option<usize>,
     shutdown_timeout_seconds: Option<u64>,
+    #[serde(default)]
+    clean_up: CleanUpFile,
 }
 
 /// Settings, complete and checked.
@@ -106,6 +110,7 @@ pub(crate) struct ServerConfig {
     pub(crate) trust_forwarded: bool,
     pub(crate) max_connections: usize,
     pub(crate) shutdown_timeout: Duration,
+    pub(crate) clean_up: CleanUpFile,
     pub(crate) ready_file: Option<PathBuf>,
 }
 
@@ -179,6 +184,7 @@ impl ServerArgs {
             trust_forwarded: self.trust_forwarded || file.trust_forwarded,
             max_connections: self.max_connections.or(file.max_connections).unwrap_or(DEFAULT_MAX_CONNECTIONS),
             shutdown_timeout: Duration::from_secs(seconds),
+            clean_up: file.clean_up,
             ready_file: self.ready_file,
         })
     }

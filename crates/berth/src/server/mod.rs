@@ -1,5 +1,6 @@
 //! Wiring: a data directory and some settings become a running registry.
 
+mod clean_up;
 mod config;
 mod data_dir;
 mod run;

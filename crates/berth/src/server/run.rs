@@ -137,7 +137,7 @@ impl Server {
         let registry_config = Config {
             default_registry: default_registry.clone(),
             host: host.clone(),
-            undo_window: berth_registry::lifecycle::UNDO_WINDOW_DEFAULT,
+            undo_window: config.clean_up.undo_window(),
         };
         let registry = berth_registry::Registry::open(
             registry_config,
@@ -154,6 +154,7 @@ impl Server {
             trust_forwarded: config.trust_forwarded,
             connections_max: config.max_connections,
             shutdown_deadline: config.shutdown_timeout,
+            clean_up: config.clean_up.options(),
             ..ServerOptions::default()
         };
         let (stop, stopped) = oneshot::channel();
