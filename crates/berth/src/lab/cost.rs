@@ -11,7 +11,7 @@ use super::forecast::{Assumptions, Day, PushRate, format_rate, run};
 use super::images::Inventory;
 use super::simulate::indented;
 use super::text::{leaves, table};
-use super::units::{DAY_MILLIS, GB_BYTES, bytes_f64, format_bytes, format_date, format_dollars, thousands};
+use super::units::{DAY_MILLIS, GB_BYTES, format_bytes, format_date, format_dollars, thousands, to_f64};
 use super::usage::Usage;
 
 /// Days of the forecast.
@@ -69,7 +69,7 @@ impl Prices {
     }
 
     fn storage(&self, bytes: f64, archived: f64) -> f64 {
-        let gb = bytes_f64(GB_BYTES);
+        let gb = to_f64(GB_BYTES);
         bytes / gb * self.storage_gb_month + archived / gb * self.archive_gb_month
     }
 }
@@ -156,7 +156,7 @@ pub(crate) fn estimate(
     let months =
         |value: fn(&Month) -> f64| -> f64 { costs.iter().flat_map(|cost| &cost.months).map(value).sum() };
     let after = |cost: &RepositoryCost| cost.after_policy.unwrap_or(cost.now).dollars_per_month;
-    let scans = future.rate.per_month() * repositories_f64(repositories.len());
+    let scans = future.rate.per_month() * count_f64(repositories.len());
     let scan_dollars = (scans - prices.scans_free_per_month).max(0.0) * prices.scan;
     let transfer_dollars = future.transfer_gb * prices.transfer_out_gb;
     let storage = months(|month| month.dollars);
@@ -173,9 +173,8 @@ pub(crate) fn estimate(
     Ok(Estimate { prices, repositories: costs, totals })
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a number of repositories or days")]
-fn repositories_f64(number: usize) -> f64 {
-    number as f64
+fn count_f64(number: usize) -> f64 {
+    to_f64(u64::try_from(number).unwrap_or(u64::MAX))
 }
 
 fn cost(
@@ -188,7 +187,7 @@ fn cost(
     let storage = |is_there: &dyn Fn(usize) -> bool, is_archived: &dyn Fn(usize) -> bool| {
         let bytes = Usage::of(inventory, |place| is_there(place) && !is_archived(place)).bytes();
         let archived_bytes = Usage::of(inventory, |place| is_there(place) && is_archived(place)).bytes();
-        let dollars_per_month = prices.storage(bytes_f64(bytes), bytes_f64(archived_bytes));
+        let dollars_per_month = prices.storage(to_f64(bytes), to_f64(archived_bytes));
         Storage { bytes, archived_bytes, dollars_per_month }
     };
     let was_archived = |place: usize| inventory.images[place].storage == ImageStorage::Archive;
@@ -243,8 +242,8 @@ fn month_of(month: usize, with: &[Day], without: &[Day], prices: &Prices) -> Mon
     let days = month * DAYS / MONTHS..(month + 1) * DAYS / MONTHS;
     let average = |states: &[Day]| {
         let states = &states[days.clone()];
-        let sum = |value: fn(&Day) -> u64| states.iter().map(|day| bytes_f64(value(day))).sum::<f64>();
-        let number = repositories_f64(states.len().max(1));
+        let sum = |value: fn(&Day) -> u64| states.iter().map(|day| to_f64(value(day))).sum::<f64>();
+        let number = count_f64(states.len().max(1));
         prices.storage(sum(|day| day.bytes) / number, sum(|day| day.archived_bytes) / number)
     };
     let begins = with.get(days.start).map_or_else(String::new, |day| format_date(day.at));

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::error::LabError;
-use super::units::{moment_from_seconds, parse_moment};
+use super::units::{moment_from_seconds, parse_moment, to_f64};
 
 /// A blob of an image and its size in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -255,7 +255,7 @@ impl Visitor<'_> for MomentVisitor {
     }
 
     fn visit_u64<E: de::Error>(self, seconds: u64) -> Result<Moment, E> {
-        self.visit_f64(super::units::bytes_f64(seconds))
+        self.visit_f64(to_f64(seconds))
     }
 
     fn visit_i64<E: de::Error>(self, seconds: i64) -> Result<Moment, E> {

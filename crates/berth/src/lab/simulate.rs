@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::images::{Inventory, name, short_digest};
 use super::text::{colour, describe, leaves, table, verb};
-use super::units::{count, format_bytes, format_date, format_moment, thousands};
+use super::units::{count, count_of, format_bytes, format_date, format_moment, thousands};
 use super::usage::Usage;
 
 /// A policy, images and what comes of them.
@@ -230,7 +230,7 @@ impl<'a> Simulation<'a> {
             let _ = writeln!(
                 text,
                 "  by rule {rule}, one with each further push, the first after {}: {}, {}",
-                count(*first as usize, "push").replace("pushs", "pushes"),
+                count_of(*first as usize, "push", "pushes"),
                 count(*images, "image"),
                 format_bytes(*bytes)
             );

@@ -55,7 +55,7 @@ pub(crate) fn format_bytes(bytes: u64) -> String {
     if bytes < 1024 {
         return format!("{bytes} B");
     }
-    let mut value = bytes_f64(bytes) / 1024.0;
+    let mut value = to_f64(bytes) / 1024.0;
     let mut unit = UNITS[0];
     for next in &UNITS[1..] {
         if value < 999.5 {
@@ -68,10 +68,10 @@ pub(crate) fn format_bytes(bytes: u64) -> String {
     format!("{value:.digits$} {unit}")
 }
 
-/// A number of bytes as a number that can be multiplied with a price.
-#[expect(clippy::cast_precision_loss, reason = "exact up to 8 PiB, and close beyond")]
-pub(crate) fn bytes_f64(bytes: u64) -> f64 {
-    bytes as f64
+/// A number of bytes, or of anything, as a number that can be multiplied with a price.
+#[expect(clippy::cast_precision_loss, reason = "exact up to 2^53, and close beyond")]
+pub(crate) fn to_f64(number: u64) -> f64 {
+    number as f64
 }
 
 /// Dollars and cents; more digits where there are only fractions of a cent.
@@ -82,8 +82,12 @@ pub(crate) fn format_dollars(dollars: f64) -> String {
 
 /// `1 image`, `2 images`, with thousands set apart.
 pub(crate) fn count(number: usize, noun: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{} {noun}{plural}", thousands(number))
+    count_of(number, noun, &format!("{noun}s"))
+}
+
+/// The same for nouns with a plural of their own.
+pub(crate) fn count_of(number: usize, one: &str, many: &str) -> String {
+    format!("{} {}", thousands(number), if number == 1 { one } else { many })
 }
 
 /// `12,345`.

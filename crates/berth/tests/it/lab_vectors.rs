@@ -35,12 +35,11 @@ struct Names {
 
 impl Names {
     fn of(case: &Value) -> Self {
-        let digests = list(case, "images").iter().enumerate().map(|(place, image)| {
+        let digests = list(case, "images").iter().map(|image| {
             // The corpus of the library gives images without a digest one that is made from their name; ties on the time
             // of push are broken by digest, so the same is needed here.
             let id = image["id"].as_str().unwrap();
             let digest = image["digest"].as_str().map_or_else(|| sha256(id), str::to_owned);
-            assert!(!digest.is_empty(), "{place}");
             (id.to_owned(), digest)
         });
         Self { digests: digests.collect() }

@@ -12,7 +12,7 @@ use crate::lab::files::{IMAGES_FILE_BYTES_MAX, read_text};
 use crate::lab::images::{Inventory, Layer};
 use crate::lab::snippet::{Message, render};
 use crate::lab::sources::{self, Found, PolicyText};
-use crate::lab::units::{count, parse_moment};
+use crate::lab::units::{count_of, parse_moment};
 use crate::output::print_note;
 
 /// Which registry to read from.
@@ -135,7 +135,7 @@ pub(crate) fn note_gaps(inventory: &Inventory) {
     if inventory.repeated > 0 {
         print_note(&format!(
             "note: {} with a digest that was there before, taken once",
-            count(inventory.repeated, "entry").replace("entrys", "entries")
+            count_of(inventory.repeated, "entry", "entries")
         ));
     }
     let is_blind =
@@ -145,7 +145,7 @@ pub(crate) fn note_gaps(inventory: &Inventory) {
         print_note(&format!(
             "note: the children of {} are not known, so images that ECR would hold back may be shown as going; \
              --repository reads them, and so does the member `references` in the file",
-            count(blind, "index").replace("indexs", "indexes")
+            count_of(blind, "index", "indexes")
         ));
     }
 }
@@ -231,8 +231,8 @@ pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
         _ => return Err(wrong()),
     };
     let number: f64 = number.parse().map_err(|_| wrong())?;
-    let bytes = number * crate::lab::units::bytes_f64(factor);
-    if !(0.0..=crate::lab::units::bytes_f64(1 << 50)).contains(&bytes) {
+    let bytes = number * crate::lab::units::to_f64(factor);
+    if !(0.0..=crate::lab::units::to_f64(1 << 50)).contains(&bytes) {
         return Err(wrong());
     }
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounded above and below")]
