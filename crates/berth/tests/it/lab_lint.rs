@@ -190,6 +190,25 @@ fn templates_and_states_are_read_and_what_cannot_be_is_said() {
 }
 
 #[test]
+fn a_file_that_terraform_names_is_followed() {
+    let sandbox = Sandbox::new();
+    std::fs::create_dir(sandbox.path("infra")).unwrap();
+    sandbox.write("infra/policy.json", THREE_RULES);
+    for (name, expression) in
+        [("module", "${path.module}/policy.json"), ("plain", "policy.json"), ("gone", "gone.json")]
+    {
+        let block = "resource \"aws_ecr_lifecycle_policy\" \"p\" {\n  policy = file(\"FILE\")\n}\n";
+        sandbox.write(&format!("infra/{name}.tf"), &block.replace("FILE", expression));
+    }
+    for name in ["infra/module.tf", "infra/plain.tf"] {
+        let found = findings(&sandbox, &[name]);
+        assert_eq!(found[0], ("and-list".to_owned(), Some(1), "infra/policy.json:8:26".to_owned()), "{name}");
+    }
+    let found = findings(&sandbox, &["infra/gone.tf"]);
+    assert_eq!(found, [("unreadable".to_owned(), None, "infra/gone.tf:2:12".to_owned())]);
+}
+
+#[test]
 fn a_policy_that_ecr_refuses_is_an_error_with_its_words() {
     let sandbox = Sandbox::new();
     sandbox.write(

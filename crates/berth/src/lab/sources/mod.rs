@@ -88,6 +88,8 @@ struct Candidate {
     policy: Result<PolicyText, Unreadable>,
     /// ECR's name of the tag mutability.
     mutability: Option<String>,
+    /// The file in which the policy is, if the document only names it; relative to the document.
+    file: Option<String>,
 }
 
 /// Terraform resources that hold a policy, and the path to it.
@@ -145,6 +147,7 @@ fn find(path: &Path, document: &Rc<Document>, format: Option<Format>) -> Result<
             label: String::new(),
             policy: Ok(PolicyText::whole(text.clone())),
             mutability: None,
+            file: None,
         }]
     };
     let candidates = match format {
@@ -156,7 +159,7 @@ fn find(path: &Path, document: &Rc<Document>, format: Option<Format>) -> Result<
             // A text that is no JSON at all may still be meant as a policy, whose checker tells more about it.
             let root = match if is_json { json::parse(text) } else { yaml::parse(text) } {
                 Err(_) if format.is_none() && looks_like_policy(text) => {
-                    return Ok(located(document, whole()));
+                    return Ok(located(path, document, whole()));
                 }
                 root => root.map_err(wrong)?,
             };
@@ -174,15 +177,25 @@ fn find(path: &Path, document: &Rc<Document>, format: Option<Format>) -> Result<
             }
         }
     };
-    Ok(located(document, candidates))
+    Ok(located(path, document, candidates))
 }
 
-fn located(document: &Rc<Document>, candidates: Vec<Candidate>) -> Vec<Found> {
-    let found = candidates.into_iter().map(|Candidate { label, policy, mutability }| Found {
-        document: Rc::clone(document),
-        label,
-        policy,
-        mutability: mutability.as_deref().and_then(mutability_of),
+/// What a file has that a document names instead of a policy. Where it is not, the candidate stays as it is.
+fn named_file(path: &Path, candidate: &Candidate) -> Option<Found> {
+    let file = path.parent().unwrap_or(Path::new("")).join(candidate.file.as_ref()?);
+    let (text, name) = files::read_text(&file, files::SMALL_FILE_BYTES_MAX).ok()?;
+    let mutability = candidate.mutability.as_deref().and_then(mutability_of);
+    Some(Found { label: candidate.label.clone(), mutability, ..Found::whole(name, text) })
+}
+
+fn located(path: &Path, document: &Rc<Document>, candidates: Vec<Candidate>) -> Vec<Found> {
+    let found = candidates.into_iter().map(|candidate| {
+        named_file(path, &candidate).unwrap_or_else(|| Found {
+            document: Rc::clone(document),
+            label: candidate.label,
+            policy: candidate.policy,
+            mutability: candidate.mutability.as_deref().and_then(mutability_of),
+        })
     });
     found.collect()
 }

@@ -68,7 +68,7 @@ fn terraform_resource(text: &str, kind: &str, label: String, values: &Node, cand
             what: "a policy that is known only after apply".to_owned(),
         }),
     };
-    candidates.push(Candidate { label, policy, mutability: None });
+    candidates.push(Candidate { label, policy, mutability: None, file: None });
 }
 
 /// A CloudFormation template, from CDK or by hand.
@@ -91,7 +91,7 @@ pub(super) fn cloudformation(text: &str, root: &Node) -> Vec<Candidate> {
             None => read(text, node),
         };
         let mutability = properties.get("ImageTagMutability").and_then(Node::text).map(str::to_owned);
-        candidates.push(Candidate { label: resource.key.clone(), policy, mutability });
+        candidates.push(Candidate { label: resource.key.clone(), policy, mutability, file: None });
     }
     candidates
 }
@@ -129,12 +129,12 @@ fn pulumi_resources(text: &str, node: &Node, candidates: &mut Vec<Candidate>) {
                     Some(what) => Err(Unreadable { span: value.span.clone(), what: what.to_owned() }),
                     None => read(text, value),
                 };
-                candidates.push(Candidate { label: label.to_owned(), policy, mutability: None });
+                candidates.push(Candidate { label: label.to_owned(), policy, mutability: None, file: None });
             }
             None if path == ["policy"] => {
                 let what = "a resource without a policy".to_owned();
                 let policy = Err(Unreadable { span: values.span.clone(), what });
-                candidates.push(Candidate { label: label.to_owned(), policy, mutability: None });
+                candidates.push(Candidate { label: label.to_owned(), policy, mutability: None, file: None });
             }
             None => {}
         }

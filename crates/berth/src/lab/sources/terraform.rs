@@ -1,7 +1,7 @@
 //! Terraform configuration: policies in `.tf` files, as far as they are written out there.
 //!
 //! Read are literals, heredocs, `jsonencode({...})` of literals, `local.NAME` and `data.aws_ecr_lifecycle_policy_document`
-//! of the same file. Nothing is evaluated beyond that: what depends on anything else is reported as not readable here.
+//! of the same file; `file("NAME")` is followed. Nothing is evaluated beyond that: what depends on anything else is reported as not readable here.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -80,7 +80,8 @@ impl<'a> File<'a> {
                 used.push(name);
             }
             let mutability = self.mutability(&block.body);
-            candidates.push(Candidate { label: address, policy: self.policy(expression), mutability });
+            let file = self.file(expression);
+            candidates.push(Candidate { label: address, policy: self.policy(expression), mutability, file });
         }
         // A document that is used here is reported where it is used.
         for (name, block) in &self.documents {
@@ -90,6 +91,7 @@ impl<'a> File<'a> {
                     label: format!("data.{DOCUMENT}.{name}"),
                     policy,
                     mutability: None,
+                    file: None,
                 });
             }
         }
@@ -111,6 +113,26 @@ impl<'a> File<'a> {
     fn policy(&self, expression: &Expression) -> Result<PolicyText, Unreadable> {
         let node = self.node(expression, 0, true);
         self.read(&node)
+    }
+
+    /// The file that `file("NAME")` or `file("${path.module}/NAME")` reads.
+    fn file(&self, expression: &Expression) -> Option<String> {
+        let Expression::FuncCall(call) = expression else { return None };
+        if !call.name.namespace.is_empty() || call.name.name.as_str() != "file" || call.args.len() != 1 {
+            return None;
+        }
+        match call.args.iter().next()? {
+            Expression::String(name) => Some(name.value().clone()),
+            Expression::StringTemplate(template) => {
+                let mut elements = template.iter();
+                let (directory, rest) = (elements.next()?, elements.next()?.as_literal()?);
+                let place = directory.span().map(|span| self.excerpt(&span))?;
+                let is_module = place == "${path.module}";
+                let name = rest.value().strip_prefix('/').filter(|_| is_module && elements.next().is_none());
+                name.map(str::to_owned)
+            }
+            _ => None,
+        }
     }
 
     fn read(&self, node: &Node) -> Result<PolicyText, Unreadable> {
