@@ -47,7 +47,7 @@ impl Registry {
         digest: &Digest,
     ) -> Result<BlobHead> {
         let target = self.target(caller, Operation::BatchCheckLayerAvailability, name).await?;
-        Ok(self.blob(&target, digest).await?.into())
+        Ok(self.promised_blob(&target, digest).await?.into())
     }
 
     /// The content of a blob, or a part of it. `range` must lie within the blob; `None` is all of it.
@@ -119,7 +119,7 @@ impl Registry {
         let target = self.target(caller, Operation::BatchCheckLayerAvailability, name).await?;
         let mut layers = Vec::with_capacity(digests.len());
         for digest in digests {
-            let bytes = match self.blob(&target, digest).await {
+            let bytes = match self.promised_blob(&target, digest).await {
                 Ok(blob) => Some(blob.bytes),
                 Err(Error::BlobUnknown { .. }) => None,
                 Err(error) => return Err(error),
@@ -183,6 +183,14 @@ impl Registry {
             Ok(None) => Err(target.place.blob_unknown(digest)),
             Err(error) => Err(target.place.failed_about("look up a blob", Subject::Blob(digest), error)),
         }
+    }
+
+    /// A blob that the caller is told to be there, and may rely on for the collector's grace period. In this order: a blob that
+    /// is found after its time began anew is not taken before it has passed.
+    async fn promised_blob(&self, target: &Target, digest: &Digest) -> Result<BlobRecord> {
+        let promised = self.promise_blob(target.record.id, digest).await;
+        promised.map_err(|error| target.place.failed_about("keep a blob", Subject::Blob(digest), error))?;
+        self.blob(target, digest).await
     }
 
     async fn content(

@@ -8,6 +8,8 @@
 use std::time::Duration;
 
 use berth_store::blob::ObjectId;
+use berth_store::meta::{MetaError, RepositoryId};
+use berth_types::Digest;
 
 use crate::context::Registry;
 use crate::error::Result;
@@ -15,6 +17,8 @@ use crate::failure;
 
 /// Entries of the queue looked at in one transaction. Pushes wait for no more than that.
 const BATCH_MAX: usize = 100;
+/// How long a blob has been without a reference when being asked for it starts its grace period anew.
+const RENEW_AFTER: Duration = Duration::from_secs(60);
 /// Blobs counted by one read of the dry run.
 const COUNT_BATCH_MAX: usize = 1_000;
 
@@ -95,6 +99,22 @@ impl Registry {
             }
             // Reads run inline; others get their turn between two pages.
             tokio::task::yield_now().await;
+        }
+    }
+
+    /// Whoever is told that a blob is there may push a manifest of it next without sending it: the grace period begins anew, if
+    /// it has begun. Renewed at most once in [`RENEW_AFTER`], so that reading stays cheap.
+    pub(crate) async fn promise_blob(
+        &self,
+        repository: RepositoryId,
+        digest: &Digest,
+    ) -> std::result::Result<(), MetaError> {
+        let now = self.now();
+        match self.meta().blob_waiting_since(repository, digest).await? {
+            Some(since) if now.since(since) >= RENEW_AFTER => {
+                self.meta().renew_blob(repository, digest, now).await
+            }
+            _ => Ok(()),
         }
     }
 

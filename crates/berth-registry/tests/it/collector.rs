@@ -16,6 +16,7 @@ on_each_store!(
     gives_back_what_a_deleted_image_took,
     leaves_what_another_image_or_repository_needs,
     an_upload_that_is_never_used_goes_after_the_grace_period,
+    a_client_that_was_told_of_a_blob_can_push_its_image,
     a_dry_run_counts_and_deletes_nothing,
     works_in_bounded_steps,
     clients_notice_nothing,
@@ -74,6 +75,22 @@ async fn an_upload_that_is_never_used_goes_after_the_grace_period(world: World) 
     world.later(Duration::from_millis(1));
     assert_eq!(collect(&world.registry).await, Collected { blobs: 1, bytes: 10, more: false });
     assert_eq!(world.objects(), 0);
+}
+
+async fn a_client_that_was_told_of_a_blob_can_push_its_image(world: World) {
+    let shop = world.create("shop").await;
+    world.push_image(&shop, "layer", &["v1"]).await.unwrap();
+    world.registry.batch_delete_images(&world.caller, &shop, &[by_tag("v1")]).await.unwrap();
+    world.later(GRACE_DEFAULT);
+    let digests = [Digest::sha256(b"layer"), Digest::sha256(b"{}")];
+    world.registry.blob_head(&world.caller, &shop, &digests[0]).await.unwrap();
+    world.registry.layer_availability(&world.caller, &shop, &digests[1..]).await.unwrap();
+    world.later(GRACE_DEFAULT);
+    assert_eq!(collect(&world.registry).await, Collected::default());
+    world.push_manifest(&shop, &image("layer", json!({})), &["v1"]).await.unwrap();
+    world.later(GRACE_DEFAULT * 2);
+    assert_eq!(collect(&world.registry).await, Collected::default());
+    assert_eq!(world.read(&shop, &digests[0]).await.unwrap(), b"layer");
 }
 
 async fn a_dry_run_counts_and_deletes_nothing(world: World) {

@@ -127,6 +127,8 @@ around! {
     fn dead_objects(limit: usize) -> Vec<ObjectId>;
     fn forget_dead_objects(objects: &[ObjectId]) -> ();
     fn collect_blobs(before: Timestamp, limit: usize) -> Collection;
+    fn blob_waiting_since(repository: RepositoryId, digest: &Digest) -> Option<Timestamp>;
+    fn renew_blob(repository: RepositoryId, digest: &Digest, now: Timestamp) -> ();
     fn collectable_blobs(before: Timestamp, after: i64, limit: usize) -> Vec<CollectableBlob>;
     fn lease_due_lifecycle(
         now: Timestamp, first_run: Timestamp, until: Timestamp, lease: &str

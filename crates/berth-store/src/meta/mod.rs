@@ -356,6 +356,23 @@ pub trait MetaStore: fmt::Debug + Send + Sync + 'static {
     /// the blob absent.
     async fn collect_blobs(&self, before: Timestamp, limit: usize) -> Result<Collection, MetaError>;
 
+    /// Since when a blob of a repository waits for the collector to look at it; `None` if it does not wait, or is not there.
+    /// A blob that an image refers to may wait all the same.
+    async fn blob_waiting_since(
+        &self,
+        repository: RepositoryId,
+        digest: &Digest,
+    ) -> Result<Option<Timestamp>, MetaError>;
+
+    /// Lets a blob wait from `now` on: somebody was told that it is there. One that does not wait, or is not there, is no
+    /// error.
+    async fn renew_blob(
+        &self,
+        repository: RepositoryId,
+        digest: &Digest,
+        now: Timestamp,
+    ) -> Result<(), MetaError>;
+
     /// Blobs that [`MetaStore::collect_blobs`] would delete if it were called until nothing is left. The first page comes
     /// after 0. Pages can be shorter than `limit`; the last one is empty.
     async fn collectable_blobs(

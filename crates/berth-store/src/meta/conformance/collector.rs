@@ -72,6 +72,20 @@ pub(super) async fn using_a_blob_again_starts_its_time_anew(store: &dyn MetaStor
     assert_eq!(collect(store, 101).await.blobs, 1);
 }
 
+pub(super) async fn telling_that_a_blob_is_there_starts_its_time_anew(store: &dyn MetaStore) {
+    let (repository, other) = (repository(store, "aa").await, repository(store, "bb").await);
+    let layer = blob(store, &repository, "layer").await;
+    assert_eq!(store.blob_waiting_since(repository.id, &layer).await.unwrap(), Some(at(6)));
+    assert_eq!(store.blob_waiting_since(other.id, &layer).await.unwrap(), None);
+    store.renew_blob(other.id, &layer, at(500)).await.unwrap();
+    store.renew_blob(repository.id, &layer, at(100)).await.unwrap();
+    assert_eq!(store.blob_waiting_since(repository.id, &layer).await.unwrap(), Some(at(100)));
+    assert_eq!(collect(store, 100).await, Collection::default());
+    assert_eq!(collect(store, 101).await.blobs, 1);
+    store.renew_blob(repository.id, &layer, at(600)).await.unwrap();
+    assert_eq!(store.blob_waiting_since(repository.id, &layer).await.unwrap(), None);
+}
+
 pub(super) async fn a_manifest_that_comes_too_late_is_refused(store: &dyn MetaStore) {
     let repository = repository(store, "aa").await;
     let layer = blob(store, &repository, "layer").await;

@@ -130,6 +130,7 @@ macro_rules! conformance {
                 a_blob_goes_with_its_last_repository,
                 a_blob_taken_out_stays_until_its_time_is_up_everywhere,
                 using_a_blob_again_starts_its_time_anew,
+                telling_that_a_blob_is_there_starts_its_time_anew,
                 a_manifest_that_comes_too_late_is_refused,
                 the_blobs_of_a_deleted_repository_are_collected,
                 a_step_is_as_large_as_asked_for_and_oldest_first,

@@ -1,6 +1,6 @@
 //! Taking away what nothing refers to any more. The rules are with the table `unreferenced`.
 
-use berth_types::Timestamp;
+use berth_types::{Digest, Timestamp};
 
 use super::{dead_objects, images};
 use crate::blob::ObjectId;
@@ -20,6 +20,11 @@ const DELETE: &str = "DELETE FROM blob WHERE id = ?1
      AND NOT EXISTS (SELECT 1 FROM repository_blob l WHERE l.blob_id = ?1)
      AND NOT EXISTS (SELECT 1 FROM unreferenced u WHERE u.blob_id = ?1)
      RETURNING bytes, object";
+const SINCE: &str = "SELECT u.since FROM repository_blob l
+     JOIN unreferenced u ON u.blob_id = l.blob_id AND u.repository_id = l.repository_id
+     WHERE l.repository_id = ?1 AND l.digest = ?2";
+const RENEW: &str = "UPDATE unreferenced SET since = ?3 WHERE repository_id = ?1
+     AND blob_id = (SELECT blob_id FROM repository_blob WHERE repository_id = ?1 AND digest = ?2)";
 /// What [`collect`] would delete if it were called until nothing is left. A blob has a row for each repository.
 const COLLECTABLE: &str = "SELECT u.blob_id, b.bytes FROM unreferenced u JOIN blob b ON b.id = u.blob_id
      WHERE u.blob_id > ?2 AND u.since < ?1
@@ -68,6 +73,24 @@ async fn examine<T: Tx>(
     }
     tx.execute(UNLINK, &place).await?;
     tx.query_opt(DELETE, &place[..1], |row| Ok((row.bytes(0)?, row.object(1)?))).await
+}
+
+/// Since when the collector has had an eye on a blob of a repository; `None` if it has not.
+pub(crate) async fn waiting_since<T: Tx>(
+    tx: &mut T,
+    repository: RepositoryId,
+    digest: &Digest,
+) -> Result<Option<Timestamp>, MetaError> {
+    tx.query_opt(SINCE, &[repository.into(), digest.into()], |row| row.time(0)).await
+}
+
+pub(crate) async fn renew<T: Tx>(
+    tx: &mut T,
+    repository: RepositoryId,
+    digest: &Digest,
+    now: Timestamp,
+) -> Result<(), MetaError> {
+    tx.execute(RENEW, &[repository.into(), digest.into(), now.into()]).await.map(drop)
 }
 
 pub(crate) async fn collectable<T: Tx>(

@@ -382,6 +382,24 @@ impl MetaStore for SqliteMeta {
         self.write(move |tx| now(collector::collect(tx, before, limit))).await
     }
 
+    async fn blob_waiting_since(
+        &self,
+        repository: RepositoryId,
+        digest: &Digest,
+    ) -> Result<Option<Timestamp>, MetaError> {
+        self.read(|tx| now(collector::waiting_since(tx, repository, digest)))
+    }
+
+    async fn renew_blob(
+        &self,
+        repository: RepositoryId,
+        digest: &Digest,
+        time: Timestamp,
+    ) -> Result<(), MetaError> {
+        let digest = *digest;
+        self.write(move |tx| now(collector::renew(tx, repository, &digest, time))).await
+    }
+
     async fn collectable_blobs(
         &self,
         before: Timestamp,

@@ -177,6 +177,8 @@ async fn delete_everything<T: Tx>(tx: &mut T, repository: &RepositoryRecord) -> 
     expire_everything(tx, id).await?;
     repositories::delete_lifecycle_policy(tx, id).await?;
     collector::collectable(tx, at(1_000), 0, 10).await?;
+    collector::waiting_since(tx, id, &layer).await?;
+    collector::renew(tx, id, &layer, at(42)).await?;
     assert!(collector::collect(tx, at(1_000), 10).await?.blobs > 0);
     let dead = dead_objects::list(tx, 10).await?;
     dead_objects::forget(tx, &dead).await?;
