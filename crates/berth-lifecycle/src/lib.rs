@@ -7,6 +7,7 @@
 
 pub mod compile;
 pub mod evaluate;
+pub mod json;
 pub mod lint;
 pub mod policy;
 

@@ -4,7 +4,6 @@
 
 mod checks;
 mod error;
-mod json;
 mod parse;
 
 use std::collections::BTreeSet;

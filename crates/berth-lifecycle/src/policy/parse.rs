@@ -9,8 +9,12 @@ use std::ops::Range;
 use berth_types::limits;
 
 use super::error::length_violation;
-use super::json::{self, Json, Member, Node};
 use super::{Action, Clause, Count, Rule, Selection, StorageClass, TagList, TagSelector, Violation};
+use crate::json::{self, Json, Member, Node};
+
+/// A valid policy nests five levels. A key that stands twice is refused: what a policy deletes must not hang on which of
+/// the two a reader takes.
+const JSON_RULES: json::Rules = json::Rules { depth_max: 32, repeated_keys: false };
 
 /// Numbers above this cannot be mapped: ECR's policy type holds 32-bit integers.
 pub(super) const NUMBER_MAX: u32 = i32::MAX as u32;
@@ -60,7 +64,7 @@ impl Locator {
                     self.learn(&child_pointer(pointer, &member.key), &member.node);
                 }
             }
-            Json::Null | Json::Bool | Json::Number(_) | Json::Text(_) => {}
+            Json::Null | Json::Bool(_) | Json::Number(_) | Json::Text(_) => {}
         }
     }
 }
@@ -76,7 +80,7 @@ pub(super) fn parse(text: &str) -> Parsed {
     let mut locator = Locator::none();
     let mut rules = Vec::new();
     if chars <= limits::LIFECYCLE_POLICY_CHARS_MAX {
-        match json::parse(text) {
+        match json::parse(text, JSON_RULES) {
             Ok(root) => {
                 locator.learn("", &root);
                 rules = checker.policy(&root);

@@ -1,44 +1,60 @@
-//! A strict JSON reader that keeps the place of every value, so that an error can point into the text.
-//!
-//! Stricter than most in one respect: a key that appears twice in an object is an error. The usual readers silently take
-//! the last one, and what a policy deletes must not hang on that.
+//! A strict JSON reader that keeps the place of every value, so that an error can point into the text. It reads policies,
+//! and for the policy lab the documents that policies stand in.
 
 use std::ops::Range;
 
-/// How deep a policy may nest. A valid one needs five levels.
-const DEPTH_MAX: usize = 32;
+/// What a document may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// How deep it may nest.
+    pub depth_max: usize,
+    /// Whether a key may stand twice in one object. The usual readers silently take the last one.
+    pub repeated_keys: bool,
+}
 
 /// A value and where it stands, in bytes.
 #[derive(Clone, Debug)]
-pub(super) struct Node {
-    pub(super) span: Range<usize>,
-    pub(super) value: Json,
+pub struct Node {
+    /// Where it stands.
+    pub span: Range<usize>,
+    /// What it is.
+    pub value: Json,
 }
 
+/// A value.
 #[derive(Clone, Debug)]
-pub(super) enum Json {
+pub enum Json {
+    /// `null`.
     Null,
-    Bool,
+    /// `true` or `false`.
+    Bool(bool),
     /// As written.
     Number(String),
+    /// Decoded.
     Text(String),
+    /// In order.
     Array(Vec<Node>),
+    /// In order, repeated keys included where the rules allow them.
     Object(Vec<Member>),
 }
 
+/// A key of an object with its value.
 #[derive(Clone, Debug)]
-pub(super) struct Member {
-    pub(super) key: String,
-    pub(super) key_span: Range<usize>,
-    pub(super) node: Node,
+pub struct Member {
+    /// The key, decoded.
+    pub key: String,
+    /// Where the key stands, in bytes, quotes included.
+    pub key_span: Range<usize>,
+    /// The value.
+    pub node: Node,
 }
 
 impl Json {
     /// The name that JSON Schema has for the type.
-    pub(super) fn type_name(&self) -> &'static str {
+    pub(crate) fn type_name(&self) -> &'static str {
         match self {
             Self::Null => "null",
-            Self::Bool => "boolean",
+            Self::Bool(_) => "boolean",
             Self::Number(text) if text.contains(['.', 'e', 'E']) => "number",
             Self::Number(_) => "integer",
             Self::Text(_) => "string",
@@ -50,14 +66,19 @@ impl Json {
 
 /// Why a text is not JSON, and at which byte.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct JsonError {
-    pub(super) at: usize,
-    pub(super) what: String,
+pub struct JsonError {
+    /// Where, in bytes.
+    pub at: usize,
+    /// What is wrong there, as a sentence without its end.
+    pub what: String,
 }
 
 /// Reads one value that fills the whole text.
-pub(super) fn parse(text: &str) -> Result<Node, JsonError> {
-    let mut reader = Reader { text, at: 0 };
+///
+/// # Errors
+/// The first place where the text is no JSON, or not of these rules.
+pub fn parse(text: &str, rules: Rules) -> Result<Node, JsonError> {
+    let mut reader = Reader { text, rules, at: 0 };
     reader.skip_space();
     let node = reader.value(0)?;
     reader.skip_space();
@@ -70,6 +91,7 @@ pub(super) fn parse(text: &str) -> Result<Node, JsonError> {
 
 struct Reader<'a> {
     text: &'a str,
+    rules: Rules,
     at: usize,
 }
 
@@ -95,8 +117,8 @@ impl Reader<'_> {
     }
 
     fn value(&mut self, depth: usize) -> Result<Node, JsonError> {
-        if depth > DEPTH_MAX {
-            return Err(self.error("the document nests too deep for a lifecycle policy"));
+        if depth > self.rules.depth_max {
+            return Err(self.error("the document nests too deep"));
         }
         let start = self.at;
         let value = match self.peek() {
@@ -126,7 +148,7 @@ impl Reader<'_> {
             }
             let key = self.string()?;
             let key_span = start..self.at;
-            if members.iter().any(|member| member.key == key) {
+            if !self.rules.repeated_keys && members.iter().any(|member| member.key == key) {
                 return Err(JsonError {
                     at: start,
                     what: format!("the key {key:?} appears twice in one object"),
@@ -209,7 +231,8 @@ impl Reader<'_> {
         }
         match &self.text[start..self.at] {
             "null" => Ok(Json::Null),
-            "true" | "false" => Ok(Json::Bool),
+            "true" => Ok(Json::Bool(true)),
+            "false" => Ok(Json::Bool(false)),
             other => Err(JsonError { at: start, what: format!("{other:?} is not a JSON value") }),
         }
     }
@@ -218,6 +241,8 @@ impl Reader<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const RULES: Rules = Rules { depth_max: 32, repeated_keys: false };
 
     #[test]
     fn says_where_a_text_stops_being_json() {
@@ -244,15 +269,25 @@ mod tests {
             ("1 2", 2),
             ("'a'", 0),
         ] {
-            assert_eq!(parse(text).map_err(|error| error.at).err(), Some(at), "{text:?}");
+            assert_eq!(parse(text, RULES).map_err(|error| error.at).err(), Some(at), "{text:?}");
         }
-        assert!(parse(&"[".repeat(100_000)).is_err());
+        assert!(parse(&"[".repeat(100_000), RULES).is_err());
+    }
+
+    #[test]
+    fn repeated_keys_are_kept_in_order_where_they_are_allowed() {
+        let rules = Rules { repeated_keys: true, ..RULES };
+        let Ok(Node { value: Json::Object(members), .. }) = parse(r#"{"a":true,"a":2}"#, rules) else {
+            panic!("it is an object")
+        };
+        assert!(matches!(members[0].node.value, Json::Bool(true)));
+        assert!(matches!(&members[1].node.value, Json::Number(two) if two == "2"));
     }
 
     proptest::proptest! {
         #[test]
         fn accepts_what_the_json_library_accepts(text in r#"[\[\]{},: "a1.\\e-]{0,16}"#) {
-            let ours = parse(&text);
+            let ours = parse(&text, RULES);
             match serde_json::from_str::<serde_json::Value>(&text) {
                 Ok(_) => proptest::prop_assert!(ours.is_ok() || ours.unwrap_err().what.contains("twice")),
                 Err(error) => proptest::prop_assert!(ours.is_err() || error.to_string().contains("out of range")),
@@ -261,7 +296,7 @@ mod tests {
 
         #[test]
         fn never_panics(text: String) {
-            let _ = parse(&text);
+            let _ = parse(&text, RULES);
         }
     }
 }
