@@ -2,9 +2,21 @@
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, kill_process};
+
+pub use rustix::process::Signal;
+
+/// Sends a signal to a process that we started.
+///
+/// # Errors
+/// When it is gone.
+pub fn signal(child: &Child, signal: Signal) -> Result<()> {
+    let pid = Pid::from_child(child);
+    kill_process(pid, signal).with_context(|| format!("send {signal:?} to process {}", child.id()))
+}
 
 /// What a finished program printed.
 #[derive(Clone, Debug)]

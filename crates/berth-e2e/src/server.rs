@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
+use crate::command::{Signal, signal};
+
 /// How long a server may take before a test calls it broken. The target for a start is far below; a shared machine is
 /// not the place to fail on it.
 const START_SECONDS_MAX: u64 = 30;
@@ -138,9 +140,7 @@ impl Server {
     /// # Errors
     /// When it does not end in time.
     pub async fn terminate(&mut self) -> Result<ExitStatus> {
-        let pid = self.pid().to_string();
-        let sent = Command::new("kill").args(["-TERM", &pid]).status().context("run kill")?;
-        anyhow::ensure!(sent.success(), "kill -TERM {pid} failed");
+        signal(&self.process.child, Signal::TERM)?;
         let deadline = Instant::now() + Duration::from_secs(STOP_SECONDS_MAX);
         loop {
             if let Some(status) = self.process.child.try_wait()? {

@@ -4,7 +4,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use berth_e2e::command::run;
+use berth_e2e::command::{Signal, run, signal};
 
 use super::{Bench, assert_tag_invalid};
 
@@ -75,8 +75,7 @@ impl Daemon {
 impl Drop for Daemon {
     fn drop(&mut self) {
         // SIGTERM lets it end the containerd that it started; SIGKILL would leave that behind.
-        let pid = self.child.id().to_string();
-        let _ = Command::new("kill").args(["-TERM", &pid]).status();
+        let _ = signal(&self.child, Signal::TERM);
         let _ = self.child.wait();
     }
 }

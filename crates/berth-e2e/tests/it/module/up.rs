@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use berth_e2e::api;
-use berth_e2e::command::aws_environment;
+use berth_e2e::command::{Signal, aws_environment, signal};
 use berth_e2e::image::Image;
 use berth_e2e::oci::Oci;
 use berth_e2e::server;
@@ -93,8 +93,7 @@ async fn with_a_file_its_stack_is_made() -> Result<()> {
 #[tokio::test]
 async fn it_ends_when_it_is_asked_to() -> Result<()> {
     let mut up = Up::start(None).await?;
-    let pid = up.child.id().to_string();
-    ensure!(Command::new("kill").args(["-INT", &pid]).status()?.success());
+    signal(&up.child, Signal::INT)?;
     let begin = Instant::now();
     loop {
         if let Some(status) = up.child.try_wait()? {
