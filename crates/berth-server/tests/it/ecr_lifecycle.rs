@@ -136,12 +136,19 @@ async fn a_preview_says_what_would_go_and_changes_nothing() {
         server.refused("GetLifecyclePolicy", name.clone()).await.0,
         "LifecyclePolicyNotFoundException"
     );
+    a_new_preview_replaces_the_old_one(&server, &name, page(json!({"nextToken": token}))).await;
+}
 
+/// The old one's page tokens are refused then, and the new one ends by time.
+async fn a_new_preview_replaces_the_old_one(
+    server: &Server,
+    name: &serde_json::Value,
+    next_page_of_old: serde_json::Value,
+) {
     let start = json!({"repositoryName": "shop/api", "lifecyclePolicyText": POLICY});
     server.ok("StartLifecyclePolicyPreview", start).await;
-    assert_eq!(wait_for_preview(&server, &name).await["lifecyclePolicyText"], POLICY);
-    let (kind, message) =
-        server.refused("GetLifecyclePolicyPreview", page(json!({"nextToken": token}))).await;
+    assert_eq!(wait_for_preview(server, name).await["lifecyclePolicyText"], POLICY);
+    let (kind, message) = server.refused("GetLifecyclePolicyPreview", next_page_of_old).await;
     assert_eq!(kind, "InvalidParameterException", "{message}");
     server.clock.advance(std::time::Duration::from_secs(25 * 3600));
     let old = server.ok("GetLifecyclePolicyPreview", name.clone()).await;
