@@ -1,6 +1,6 @@
 //! What the verbs of the module share: the stack file, the connection and carrying a plan out.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use berth_stack::{
     ActualState, ApiError, ApplyError, AwsEcr, EcrApi, Plan, Progress, STACK_FILE_NAME, StackSpec, Target,
@@ -15,6 +15,15 @@ pub(crate) struct StackArgs {
     /// The stack file
     #[arg(short, long, value_name = "FILE", default_value = STACK_FILE_NAME)]
     pub(crate) file: PathBuf,
+}
+
+/// The stack of `file`, or of the usual file if there is one: for verbs that can do without.
+pub(crate) fn find(file: Option<&Path>) -> Result<Option<StackSpec>, Failure> {
+    let usual = Path::new(STACK_FILE_NAME);
+    match file.or_else(|| usual.exists().then_some(usual)) {
+        Some(file) => Ok(Some(StackSpec::load(file)?)),
+        None => Ok(None),
+    }
 }
 
 /// A checked stack and the registry that it is for.

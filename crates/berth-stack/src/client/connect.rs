@@ -161,19 +161,10 @@ fn loader(region: Option<&Region>, endpoint: Option<&Endpoint>) -> ConfigLoader 
     loader
 }
 
-/// Credentials for a registry that this program serves itself. They name the account and are no secret.
-pub(super) struct LocalCredentials {
-    pub(super) access_key: AccountId,
-}
-
-/// The configuration for such a registry; nothing of it comes from the environment.
-pub(super) async fn with_endpoint(
-    endpoint: &Endpoint,
-    region: &Region,
-    credentials: &LocalCredentials,
-) -> SdkConfig {
-    let access_key = credentials.access_key.as_str();
-    let credentials = Credentials::new(access_key, PLACEHOLDER, None, None, "the registry of this process");
+/// The configuration for a registry that this program serves itself. The access key names the account and is no secret.
+pub(super) async fn local_config(endpoint: &Endpoint, region: &Region, account: AccountId) -> SdkConfig {
+    let credentials =
+        Credentials::new(account.as_str(), PLACEHOLDER, None, None, "the registry of this process");
     loader(Some(region), Some(endpoint)).credentials_provider(credentials).load().await
 }
 

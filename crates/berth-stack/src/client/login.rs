@@ -3,9 +3,9 @@
 use berth_types::{AccountId, Region};
 use data_encoding::BASE64;
 
-use super::connect::{LocalCredentials, with_endpoint};
+use super::AwsEcr;
+use super::connect::local_config;
 use super::error::{ApiError, ApiErrorKind};
-use super::{AwsEcr, Target};
 use crate::spec::Endpoint;
 
 /// A login for docker and its like, good for some hours.
@@ -30,11 +30,10 @@ impl std::fmt::Debug for DockerLogin {
 }
 
 impl AwsEcr {
-    /// A client of a registry that this program itself serves on this machine: no configuration of the user's takes part.
-    pub async fn local(endpoint: &Endpoint, region: &Region, account: AccountId) -> (Self, Target) {
-        let credentials = LocalCredentials { access_key: account };
-        let config = with_endpoint(endpoint, region, &credentials).await;
-        (Self::new(&config), Target { region: region.clone(), endpoint: Some(endpoint.clone()) })
+    /// A client of a registry that this program itself serves on this machine. Credentials, region and endpoint are those
+    /// given, whatever the user's AWS configuration says.
+    pub async fn local(endpoint: &Endpoint, region: &Region, account: AccountId) -> Self {
+        Self::new(&local_config(endpoint, region, account).await)
     }
 
     /// Asks for a docker token (`GetAuthorizationToken`).

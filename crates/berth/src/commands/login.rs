@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
 use berth_stack::client::{DockerLogin, connect_to};
-use berth_stack::{Endpoint, STACK_FILE_NAME, StackSpec};
+use berth_stack::{Endpoint, StackSpec};
 use berth_types::Region;
 
 use crate::failure::Failure;
 use crate::output::print_data;
+use crate::stack;
 
 /// Log docker (or another client) in to a registry: what `aws ecr get-login-password | docker login` does
 ///
@@ -38,12 +39,9 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
-    let stack = match &args.file {
-        Some(file) => Some(StackSpec::load(file)?),
-        None if args.endpoint.is_none() && Path::new(STACK_FILE_NAME).exists() => {
-            Some(StackSpec::load(Path::new(STACK_FILE_NAME))?)
-        }
-        None => None,
+    let stack = match (&args.file, &args.endpoint) {
+        (None, Some(_)) => None,
+        (file, _) => stack::find(file.as_deref())?,
     };
     let region = args.region.as_ref().or_else(|| stack.as_ref().and_then(StackSpec::region));
     let endpoint = args.endpoint.as_ref().or_else(|| stack.as_ref().and_then(StackSpec::endpoint));

@@ -5,15 +5,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use berth_stack::client::AwsEcr;
-use berth_stack::{
-    ActualState, Endpoint, Output, PlanOptions, STACK_FILE_NAME, StackSpec, Target, outputs, plan,
-};
+use berth_stack::{ActualState, Endpoint, Output, PlanOptions, StackSpec, outputs, plan};
 
 use super::serve;
 use crate::failure::Failure;
 use crate::output::{print_data, print_note};
 use crate::server::{Server, ServerArgs, asked_to_end};
-use crate::stack::carry_out;
+use crate::stack::{self, carry_out};
 
 /// The stack when there is no file.
 const DEMO_PROJECT: &str = "demo";
@@ -34,7 +32,10 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
-    let stack = load(args.file)?;
+    let stack = match stack::find(args.file.as_deref())? {
+        Some(stack) => stack,
+        None => StackSpec::new(DEMO_PROJECT, DEMO_ENVIRONMENT)?,
+    };
     let mut server_args = args.server;
     server_args.prefer_region(stack.region());
     let server = serve::start(server_args, "warn").await?;
@@ -51,19 +52,10 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
     }
 }
 
-fn load(file: Option<PathBuf>) -> Result<StackSpec, Failure> {
-    let implied = PathBuf::from(STACK_FILE_NAME);
-    match file {
-        Some(file) => Ok(StackSpec::load(&file)?),
-        None if implied.exists() => Ok(StackSpec::load(&implied)?),
-        None => Ok(StackSpec::new(DEMO_PROJECT, DEMO_ENVIRONMENT)?),
-    }
-}
-
 async fn bring_up(stack: StackSpec, server: &Server) -> Result<Vec<Output>, Failure> {
     let endpoint = Endpoint::parse(&server.url())?;
     let registry = server.default_registry();
-    let (api, _): (AwsEcr, Target) = AwsEcr::local(&endpoint, &registry.region, registry.account).await;
+    let api = AwsEcr::local(&endpoint, &registry.region, registry.account).await;
     let stack = stack.with_endpoint(endpoint);
     for warning in stack.warnings() {
         print_note(&format!("warning: {warning}"));
